@@ -1,0 +1,135 @@
+"""`python -m broker`: one platform as a process.
+
+Exit codes: 0 after a clean stop, 2 when it cannot be started as asked, 4 after a crash.
+"""
+
+import argparse
+import asyncio
+import gc
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from broker import VERSION
+from broker.errors import SettingsError, StoreError
+from broker.server import Platform
+from broker.settings import Settings
+
+OK, USAGE, CRASH = 0, 2, 4
+NOTICE = "keyturn: a platform for tests; it is not a cloud, keep no real secret in it\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    flags = vars(_parser().parse_args(arguments))
+    parent_pipe = flags.pop("parent_pipe")
+    try:
+        settings = Settings(**{**flags, "sign_window_hours": tuple(flags["sign_window_hours"])})
+        _raise_file_limit()
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            return runner.run(_serve(settings, parent_pipe=parent_pipe))
+    except (SettingsError, StoreError) as error:
+        sys.stderr.write(f"keyturn: {error}\n")
+        return USAGE
+    except Exception:  # noqa: BLE001 - the last guard: the exit code says that it was our fault
+        traceback.print_exc()
+        return CRASH
+
+
+async def _serve(settings: Settings, *, parent_pipe: bool) -> int:
+    loop = asyncio.get_running_loop()
+    platform = Platform(settings)
+    stop = platform.stop_asked
+    crashes: list[BaseException] = []
+
+    def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        sys.stderr.write(f"keyturn: {context['message']}: {error!r}\n")
+        if error is not None and not isinstance(error, OSError):
+            traceback.print_exception(error)
+            crashes.append(error)
+            stop.set()
+
+    loop.set_exception_handler(report)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with platform:
+        if parent_pipe:
+            _watch_parent(loop, stop.set)
+        gc.freeze()  # what lives as long as the process need not be walked over again with every collection
+        _announce(platform)
+        await stop.wait()
+    return CRASH if crashes else OK
+
+
+def _announce(platform: Platform) -> None:
+    host = platform.settings.host
+    ready = {
+        "ready": True,
+        "version": VERSION,
+        "pid": os.getpid(),
+        "run": platform.run,
+        "http": {"host": host, "port": platform.http_port},
+        "mqtt": {"host": host, "port": platform.mqtt_port},
+    }
+    sys.stderr.write(NOTICE)
+    sys.stdout.write(orjson.dumps(ready).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    """Stop when the other end of our standard input is closed: the parent is gone."""
+    stdin = sys.stdin.fileno()
+
+    def read() -> None:
+        if not os.read(stdin, 4096):
+            loop.remove_reader(stdin)
+            stop()
+
+    loop.add_reader(stdin, read)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _raise_file_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m broker", description="The local platform.")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--mqtt-port", type=int, default=1883, help="0 = any free port")
+    add("--http-port", type=int, default=8080, help="0 = any free port")
+    add("--db", type=Path, metavar="PATH", help="SQLite file; without it nothing is kept")
+    add("--journal", type=Path, metavar="PATH", help="JSON lines, appended")
+    add("--expose", action="store_true", help="allow an address that is not loopback; needs --token")
+    add("--token", help="callers of the HTTP API must send it as X-Auth-Token")
+    add("--strict", action="store_true", dest="strict_topics", help="disconnect on a foreign topic")
+    add("--parent-pipe", action="store_true", help="stop when standard input ends")
+    add(
+        "--sign-window-hours",
+        type=int,
+        nargs=2,
+        default=(-1, 1),
+        metavar=("FROM", "TO"),
+        help="how far the hour of a sign 1 client may be off",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The gate: MQTT device access."""

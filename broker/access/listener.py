@@ -1,0 +1,225 @@
+"""The sockets of the gate: accept, read, write in turns, time out, and close without losing the last word.
+
+What a turn of the loop has to say is collected and goes out once, after the journal: nothing is acknowledged that the
+journal does not hold. An idle connection costs no task and no timer; one sweep looks after all deadlines.
+"""
+
+import asyncio
+import math
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from typing import Protocol, cast
+
+from broker.access.connection import Phase, Request, ServerConnection
+from broker.clock import Clock
+from broker.journal import Journal
+from broker.sessions import Ending, Session
+from broker.settings import Settings
+from broker.statistics import Statistics
+from wire.mqtt import ProtocolError, UnsupportedVersion
+
+BACKLOG = 4096
+
+
+class Handler(Protocol):
+    """Who decides what requests mean."""
+
+    def handle(self, link: "Link", request: Request) -> None: ...
+
+    def refuse_version(self, link: "Link") -> None: ...
+
+    def ended(self, link: "Link", ending: Ending) -> None:
+        """An unrefused link is over; called once, before its last bytes are written."""
+
+
+class Listener:
+    """Owns the listening socket and every link that came through it."""
+
+    def __init__(
+        self, settings: Settings, handler: Handler, journal: Journal, statistics: Statistics, clock: Clock
+    ) -> None:
+        self.settings = settings
+        self.handler = handler
+        self.journal = journal
+        self.statistics = statistics
+        self.clock = clock
+        self.loop = asyncio.get_running_loop()
+        self.links: set[Link] = set()
+        self._to_write: list[Link] = []
+        self._all_gone = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self, listening: socket.socket) -> None:
+        self._server = await self.loop.create_server(lambda: Link(self), sock=listening, backlog=BACKLOG)
+        self._sweeper = self.loop.call_later(self.settings.sweep_s, self._sweep)
+
+    async def stop(self) -> None:
+        """Take no more clients, cut everybody, and wait until the last bytes are out."""
+        if self._server is None or self._sweeper is None:
+            return
+        self._sweeper.cancel()
+        self._server.close()
+        self._all_gone.clear()
+        for link in list(self.links):
+            link.cut(Ending.STOPPING)
+        if self.links:
+            await self._all_gone.wait()
+
+    def forget(self, link: "Link") -> None:
+        """The socket of this link is closed."""
+        self.links.discard(link)
+        if not self.links:
+            self._all_gone.set()
+
+    def write_after_turn(self, link: "Link") -> None:
+        """Have `link.write_due` called at the end of this turn, when the journal is written."""
+        if not self._to_write:
+            self.loop.call_soon(self._end_turn)
+        self._to_write.append(link)
+
+    def _end_turn(self) -> None:
+        self.journal.flush()
+        links, self._to_write = self._to_write, []
+        for link in links:
+            link.write_due()
+
+    def _sweep(self) -> None:
+        now = self.clock.now()
+        for link in [one for one in self.links if one.deadline < now]:
+            link.expire()
+        self._sweeper = self.loop.call_later(self.settings.sweep_s, self._sweep)
+
+
+class Link(asyncio.Protocol):
+    """One client's socket. Its conversation ends exactly once: by `refuse`, by `cut`, or because the socket broke."""
+
+    __slots__ = (
+        "_conversation",
+        "_due",
+        "_listener",
+        "_patience_s",
+        "_timer",
+        "_transport",
+        "deadline",
+        "peer",
+        "session",
+    )
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._conversation = ServerConnection(listener.settings.max_packet_body)
+        self._transport: asyncio.Transport | None = None
+        self._due: list[bytes] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._patience_s = math.inf
+        self.deadline = listener.clock.now() + listener.settings.connect_timeout_s
+        self.peer = ""
+        self.session: Session | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        host, port = (transport.get_extra_info("peername") or ("gone", 0))[:2]
+        self.peer = f"{host}:{port}"
+        self._listener.links.add(self)
+        self._listener.statistics.connections += 1
+
+    def data_received(self, data: bytes) -> None:
+        """The guard is here: whatever one client brings about, it ends that client's link and no other."""
+        listener = self._listener
+        listener.statistics.bytes_in += len(data)
+        try:
+            self._conversation.feed(data)
+            while (request := self._conversation.next_request()) is not None:
+                self.deadline = listener.clock.now() + self._patience_s
+                listener.handler.handle(self, request)
+        except UnsupportedVersion:
+            listener.handler.refuse_version(self)
+        except ProtocolError:
+            self.cut(Ending.PROTOCOL_ERROR)
+        except Exception:  # noqa: BLE001 - the guard
+            listener.statistics.internal_errors += 1
+            sys.stderr.write(f"keyturn: serving {self.peer} failed\n{traceback.format_exc()}")
+            self.cut(Ending.INTERNAL_ERROR)
+
+    def eof_received(self) -> None:
+        self.cut(Ending.CONNECTION_LOST)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why a socket broke changes nothing
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._listener.forget(self)
+        self.cut(Ending.CONNECTION_LOST)
+
+    def accept(self, session: Session, patience_s: float) -> None:
+        """Answer CONNECT with success; from now on the client may be silent for `patience_s`."""
+        self.session = session
+        self._patience_s = patience_s
+        self.deadline = self._listener.clock.now() + patience_s
+        self.send(self._conversation.accept())
+
+    def refuse(self, code: int) -> None:
+        """Answer CONNECT with a return code, and close."""
+        self._collect(self._conversation.refuse(code))
+        self._shut()
+
+    def send(self, data: bytes) -> None:
+        if self._conversation.phase is Phase.OPEN:
+            self._collect(data)
+
+    def cut(self, ending: Ending) -> None:
+        if self._conversation.phase is Phase.CLOSED:
+            return
+        self._conversation.close()
+        self._listener.handler.ended(self, ending)
+        self._shut()
+
+    def expire(self) -> None:
+        """The client was silent for too long."""
+        self.cut(Ending.CONNECT_TIMEOUT if self.session is None else Ending.KEEPALIVE)
+
+    def write_due(self) -> None:
+        """Write what was collected; a client that left too much unread is cut instead."""
+        due, self._due = self._due, None
+        if not due or self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size() > self._listener.settings.write_cap:
+            self.cut(Ending.SLOW_CONSUMER)
+            return
+        data = b"".join(due)
+        self._listener.statistics.bytes_out += len(data)
+        self._transport.write(data)
+
+    def _collect(self, data: bytes) -> None:
+        if self._due is None:
+            self._due = []
+            self._listener.write_after_turn(self)
+        self._due.append(data)
+
+    def _shut(self) -> None:
+        """Write the last bytes and the end of the stream, then read on until the client closes, but not for long.
+
+        Closing with input unread would reset the connection and take the last bytes from the client.
+        """
+        self.deadline = math.inf
+        self._listener.journal.flush()
+        self.write_due()
+        if self._transport is None or self._transport.is_closing():
+            return
+        with suppress(OSError):  # the client may have gone already
+            self._transport.write_eof()
+        self._timer = self._listener.loop.call_later(self._listener.settings.stuck_s, self._linger)
+
+    def _linger(self) -> None:
+        """Give the client the rest of its time, unless it does not even read."""
+        settings = self._listener.settings
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            rest_s = max(0.0, settings.linger_s - settings.stuck_s)
+            self._timer = self._listener.loop.call_later(rest_s, self._transport.abort)

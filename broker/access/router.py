@@ -1,0 +1,102 @@
+"""The builtin engine: who subscribed to what among the custom topics, and who gets a message."""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
+
+
+class Router(Generic[S]):
+    """Subscriptions of subscribers `S` (hashable); QoS 0 and 1.
+
+    A topic finds its exact filters in a dictionary and its wildcard filters in a tree of levels. Topics that start
+    with `$` never come here, so a leading wildcard needs no exception [MQTT-4.7.2-1].
+    """
+
+    def __init__(self) -> None:
+        self._exact: dict[str, dict[S, int]] = {}
+        self._wild: _Level[S] = _Level()
+        self._filters: dict[S, set[str]] = {}
+
+    def subscribe(self, subscriber: S, topic_filter: str, qos: int) -> None:
+        """Add a subscription, or change the QoS of the same filter [MQTT-3.8.4-3]."""
+        self._filters.setdefault(subscriber, set()).add(topic_filter)
+        if _is_wild(topic_filter):
+            self._wild.at(topic_filter.split("/")).subscribers[subscriber] = qos
+        else:
+            self._exact.setdefault(topic_filter, {})[subscriber] = qos
+
+    def unsubscribe(self, subscriber: S, topic_filter: str) -> None:
+        filters = self._filters.get(subscriber, set())
+        if topic_filter not in filters:
+            return
+        filters.remove(topic_filter)
+        if not filters:
+            del self._filters[subscriber]
+        self._remove(subscriber, topic_filter)
+
+    def forget(self, subscriber: S) -> None:
+        """Remove every subscription of a subscriber."""
+        for topic_filter in self._filters.pop(subscriber, ()):
+            self._remove(subscriber, topic_filter)
+
+    def receivers(self, topic: str) -> dict[S, int]:
+        """Return who gets a message on this topic, each once, at the highest QoS of the filters that match."""
+        found = dict(self._exact.get(topic, ()))
+        for subscribers in self._wild.matching(topic.split("/")):
+            for subscriber, qos in subscribers.items():
+                if qos >= found.get(subscriber, 0):
+                    found[subscriber] = qos
+        return found
+
+    def _remove(self, subscriber: S, topic_filter: str) -> None:
+        if _is_wild(topic_filter):
+            self._wild.remove(topic_filter.split("/"), subscriber)
+            return
+        subscribers = self._exact[topic_filter]
+        del subscribers[subscriber]
+        if not subscribers:
+            del self._exact[topic_filter]
+
+
+class _Level(Generic[S]):
+    """One level of the wildcard filters: the levels below, and who subscribed to the filter that ends here."""
+
+    __slots__ = ("below", "subscribers")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Level[S]] = {}
+        self.subscribers: dict[S, int] = {}
+
+    def at(self, levels: list[str]) -> "_Level[S]":
+        """Return the level where these end, made on the way if need be."""
+        here = self
+        for level in levels:
+            here = here.below.setdefault(level, _Level())
+        return here
+
+    def remove(self, levels: list[str], subscriber: S) -> None:
+        """Take a subscriber away, and every level that nobody needs any more."""
+        path = [self]
+        for level in levels:
+            path.append(path[-1].below[level])
+        del path[-1].subscribers[subscriber]
+        for above, level, here in zip(reversed(path[:-1]), reversed(levels), reversed(path), strict=False):
+            if here.below or here.subscribers:
+                return
+            del above.below[level]
+
+    def matching(self, levels: list[str]) -> Iterator[dict[S, int]]:
+        """Yield the subscribers of every filter that matches these levels; '#' includes the level above it."""
+        here = [self]
+        for level in levels:
+            yield from (one.below["#"].subscribers for one in here if "#" in one.below)
+            here = [one.below[name] for one in here for name in (level, "+") if name in one.below]
+        for one in here:
+            yield one.subscribers
+            if "#" in one.below:
+                yield one.below["#"].subscribers
+
+
+def _is_wild(topic_filter: str) -> bool:
+    return "+" in topic_filter or "#" in topic_filter

@@ -1,0 +1,132 @@
+"""The verdict over one CONNECT: which slot and version let the device in, or the true reason why not.
+
+The order is fixed: client id syntax, keepalive, device known, user name, hour, password (primary, then secondary,
+of equal validity), frozen, port. What the client is told is coarser than the reason: an unknown device, a wrong
+password and a stale hour are all return code 4.
+"""
+
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from broker.auth.credentials import ClientId, Sign, parse_client_id, password
+from broker.auth.registry import Device, DeviceProtocol, Registry, Slot
+
+BAD_CLIENT_ID, BAD_CREDENTIALS, NOT_AUTHORISED = 2, 4, 5
+
+
+class Reason(StrEnum):
+    """Why a CONNECT was refused, as the journal says it."""
+
+    UNSUPPORTED_VERSION = "unsupported_version"
+    CLIENT_ID_SYNTAX = "client_id_syntax"
+    SIGN_NOT_SUPPORTED = "sign_not_supported"
+    KEEPALIVE_OUT_OF_RANGE = "keepalive_out_of_range"
+    UNKNOWN_DEVICE = "unknown_device"
+    AMBIGUOUS_NODE_ID = "ambiguous_node_id"
+    USER_NAME_MISMATCH = "user_name_mismatch"
+    STALE_HOUR = "stale_hour"
+    WRONG_PASSWORD = "wrong_password"
+    FROZEN = "frozen"
+    SECURE_ACCESS_REQUIRED = "secure_access_required"
+    NOT_AN_MQTT_DEVICE = "not_an_mqtt_device"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRequest:
+    """What a CONNECT says; `secure` tells whether it came over an encrypted port."""
+
+    client_id: str
+    username: str | None
+    password: bytes | None = field(repr=False)
+    keepalive: int
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The bounds of a decision, both ends included."""
+
+    sign_window_hours: tuple[int, int] = (-1, 1)
+    keepalive_range_s: tuple[int, int] = (30, 1200)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    device_id: str
+    slot: Slot
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`code` is the CONNACK return code; `claimed` is the device id (or node id) that the client gave, if any."""
+
+    code: int
+    reason: Reason
+    claimed: str | None = None
+
+
+def decide(registry: Registry, request: ConnectRequest, utc: datetime, policy: Policy) -> Accepted | Refused:
+    """Judge a CONNECT against the registry as it is now."""
+    identity = parse_client_id(request.client_id)
+    if identity is None:
+        return Refused(BAD_CLIENT_ID, Reason.CLIENT_ID_SYNTAX)
+    if identity.sign is Sign.HMAC_SM3:
+        return Refused(BAD_CLIENT_ID, Reason.SIGN_NOT_SUPPORTED, identity.name)
+    shortest, longest = policy.keepalive_range_s
+    if not shortest <= request.keepalive <= longest:
+        return Refused(BAD_CLIENT_ID, Reason.KEEPALIVE_OUT_OF_RANGE, identity.name)
+    device = _find(registry, identity)
+    if not isinstance(device, Device):
+        return Refused(BAD_CREDENTIALS, device, identity.name)
+    return _judge(device, identity, request, utc, policy)
+
+
+def _find(registry: Registry, identity: ClientId) -> Device | Reason:
+    if not identity.is_node_id:
+        return registry.get(identity.name) or Reason.UNKNOWN_DEVICE
+    match registry.with_node_id(identity.name):
+        case ():
+            return Reason.UNKNOWN_DEVICE
+        case (device,):
+            return device
+    return Reason.AMBIGUOUS_NODE_ID
+
+
+def _judge(
+    device: Device, identity: ClientId, request: ConnectRequest, utc: datetime, policy: Policy
+) -> Accepted | Refused:
+    if request.username != identity.name:
+        return Refused(BAD_CREDENTIALS, Reason.USER_NAME_MISMATCH, device.device_id)
+    if identity.sign is Sign.HMAC_SHA256_CHECKED_HOUR and not _in_window(identity.hour, utc, policy):
+        return Refused(BAD_CREDENTIALS, Reason.STALE_HOUR, device.device_id)
+    accepted = _match(device, identity.hour, request.password or b"")
+    if accepted is None:
+        return Refused(BAD_CREDENTIALS, Reason.WRONG_PASSWORD, device.device_id)
+    if device.frozen:
+        return Refused(NOT_AUTHORISED, Reason.FROZEN, device.device_id)
+    if device.secure_access and not request.secure:
+        return Refused(NOT_AUTHORISED, Reason.SECURE_ACCESS_REQUIRED, device.device_id)
+    if device.protocol is not DeviceProtocol.MQTT:
+        return Refused(NOT_AUTHORISED, Reason.NOT_AN_MQTT_DEVICE, device.device_id)
+    return accepted
+
+
+def _in_window(hour: str, utc: datetime, policy: Policy) -> bool:
+    earliest, latest = policy.sign_window_hours
+    return any(hour == (utc + timedelta(hours=offset)).strftime("%Y%m%d%H") for offset in range(earliest, latest + 1))
+
+
+def _match(device: Device, hour: str, presented: bytes) -> Accepted | None:
+    for slot in _usable_slots(device):
+        secret = device.secret(slot)
+        if secret and hmac.compare_digest(password(secret.value, hour).encode(), presented):
+            return Accepted(device.device_id, slot, secret.version)
+    return None
+
+
+def _usable_slots(device: Device) -> tuple[Slot, ...]:
+    """The secondary secret is not effective on CoAP devices."""
+    return (Slot.PRIMARY,) if device.protocol is DeviceProtocol.COAP else (Slot.PRIMARY, Slot.SECONDARY)

@@ -1,0 +1,102 @@
+"""The devices that the platform knows: each with two secret slots, and each secret with its version."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Slot(StrEnum):
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+
+
+class DeviceProtocol(StrEnum):
+    MQTT = "mqtt"
+    COAP = "coap"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret in force; versions count up within a slot and are never used twice."""
+
+    value: str = field(repr=False)
+    version: int
+
+    @property
+    def fingerprint(self) -> str:
+        """The only form in which a secret may be journalled: the first 8 hex digits of its SHA-256."""
+        return hashlib.sha256(self.value.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One registered device; `secure_access` allows it on encrypted ports only."""
+
+    device_id: str
+    node_id: str
+    product_id: str | None
+    protocol: DeviceProtocol
+    primary: Secret
+    secondary: Secret | None
+    frozen: bool = False
+    secure_access: bool = False
+
+    def secret(self, slot: Slot) -> Secret | None:
+        return self.primary if slot is Slot.PRIMARY else self.secondary
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device to provision."""
+
+    device_id: str
+    node_id: str
+    product_id: str | None
+    protocol: DeviceProtocol
+    primary: str = field(repr=False)
+    secondary: str | None = field(repr=False)
+    secure_access: bool = False
+
+
+class Registry:
+    """Devices by id and by node id, in memory; `put` follows every durable change."""
+
+    def __init__(self, devices: Iterable[Device] = ()) -> None:
+        self._devices: dict[str, Device] = {}
+        self._ids_by_node: dict[str, tuple[str, ...]] = {}
+        for device in devices:
+            self.put(device)
+
+    def __len__(self) -> int:
+        return len(self._devices)
+
+    def get(self, device_id: str) -> Device | None:
+        return self._devices.get(device_id)
+
+    def with_node_id(self, node_id: str) -> tuple[Device, ...]:
+        """Return every device of this node id: it is unique within a product only."""
+        return tuple(self._devices[device_id] for device_id in self._ids_by_node.get(node_id, ()))
+
+    def is_current(self, device_id: str, slot: Slot, version: int) -> bool:
+        """Tell whether a CONNECT that matched this version then would match it now."""
+        device = self._devices.get(device_id)
+        secret = device.secret(slot) if device else None
+        return secret is not None and secret.version == version
+
+    def put(self, device: Device) -> None:
+        """Add the device or replace the one of the same id."""
+        known = self._devices.get(device.device_id)
+        self._devices[device.device_id] = device
+        if known is None or known.node_id != device.node_id:
+            if known is not None:
+                self._forget_node(known)
+            others = self._ids_by_node.get(device.node_id, ())
+            self._ids_by_node[device.node_id] = (*others, device.device_id)
+
+    def _forget_node(self, known: Device) -> None:
+        left = tuple(one for one in self._ids_by_node[known.node_id] if one != known.device_id)
+        if left:
+            self._ids_by_node[known.node_id] = left
+        else:
+            del self._ids_by_node[known.node_id]

@@ -1,0 +1,1 @@
+"""The HTTP side: the vendor's API and our own administration."""

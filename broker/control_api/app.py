@@ -1,0 +1,65 @@
+"""The HTTP application: routes, and what every answer has in common."""
+
+import hmac
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from broker import VERSION
+from broker.control_api import errors, iotda, platform
+from broker.control_api.services import Services
+from broker.errors import BrokerError
+
+HANDLERS: dict[Any, Any] = {
+    BrokerError: errors.on_broker_error,
+    HTTPException: errors.on_http_error,
+    Exception: errors.on_crash,
+}
+
+
+def build(services: Services) -> ASGIApp:
+    """Make the application: resetSecret alone at the front, where a wave of them is cheap, then FastAPI."""
+    app = FastAPI(title="keyturn platform", version=VERSION, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
+    app.include_router(iotda.router(services))
+    app.include_router(platform.router(services))
+    routes = [iotda.action_route(services), Mount("", app)]
+    return Front(Starlette(routes=routes, exception_handlers=HANDLERS), services)
+
+
+class Front:
+    """The outermost layer: a request id on every answer, the token, and the guard of the HTTP side."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+        self._token = None if services.token is None else services.token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = next(self._services.ids)
+        scope.setdefault("state", {})["request_id"] = request_id
+        header = (b"x-request-id", request_id.encode())
+
+        async def send_identified(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        app = self._app if self._is_authorised(scope) else errors.error_response(errors.UNAUTHORISED)
+        try:
+            await app(scope, receive, send_identified)
+        except Exception:  # noqa: BLE001 - the guard; the framework has answered 500
+            self._services.statistics.internal_errors += 1
+            sys.stderr.write(f"keyturn: request {request_id} failed\n{traceback.format_exc()}")
+
+    def _is_authorised(self, scope: MutableMapping[str, Any]) -> bool:
+        if self._token is None:
+            return True
+        presented = dict(scope["headers"]).get(b"x-auth-token", b"")
+        return hmac.compare_digest(presented, self._token)

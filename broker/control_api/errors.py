@@ -1,0 +1,98 @@
+"""Every error as the vendor's body: `{"error_code": …, "error_msg": …}`."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from broker.errors import (
+    AlreadyFrozen,
+    BrokerError,
+    CommandTimeout,
+    DeviceOffline,
+    InvalidInput,
+    NotFrozen,
+    StoreError,
+    UnknownDevice,
+)
+
+M = TypeVar("M", bound=BaseModel)
+
+INVALID_DATA = (400, "IOTDA.000006", "Invalid input data.")
+INVALID_FORMAT = (400, "IOTDA.000008", "Invalid input. The request format is invalid.")
+UNAUTHORISED = (401, "IOTDA.000002", "Authentication failed.")
+INTERNAL = (500, "IOTDA.000001", "Internal server error.")
+NO_SUCH_API = "APIGW.0101"
+
+VENDOR: dict[type[BrokerError], tuple[int, str, str]] = {
+    InvalidInput: INVALID_DATA,
+    UnknownDevice: (404, "IOTDA.014000", "The device does not exist."),
+    DeviceOffline: (403, "IOTDA.014016", "The device is not online."),
+    AlreadyFrozen: (403, "IOTDA.014039", "The device is already frozen."),
+    NotFrozen: (403, "IOTDA.014040", "The device is not frozen."),
+    CommandTimeout: (504, "IOTDA.014111", "The command timed out."),
+    StoreError: INTERNAL,
+}
+
+
+class InvalidBody(InvalidInput):
+    """A body that does not fit its model; the message names the field and never repeats its value."""
+
+
+class MalformedBody(InvalidInput):
+    """A body that is not JSON."""
+
+
+def json_response(body: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+def error_response(vendor: tuple[int, str, str], detail: str = "") -> Response:
+    """Build the vendor's error body; the vendor's text comes first, what we know follows."""
+    status, code, text = vendor
+    return json_response({"error_code": code, "error_msg": f"{text} {detail}".rstrip()}, status)
+
+
+def parse(model: type[M], body: bytes) -> M:
+    """Read a JSON body; no body and `null` are an empty object.
+
+    Raises MalformedBody or InvalidBody.
+    """
+    try:
+        return model.model_validate_json(body if body.strip() not in (b"", b"null") else b"{}")
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        kind = MalformedBody if found[0]["type"] == "json_invalid" else InvalidBody
+        raise kind(describe(found)) from None
+
+
+def describe(found: Sequence[Any]) -> str:
+    """Say where the first validation error is and what was expected there."""
+    first = found[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
+
+
+async def on_broker_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, BrokerError)
+    if isinstance(error, MalformedBody):
+        return error_response(INVALID_FORMAT, str(error))
+    vendor = next(VENDOR[kind] for kind in type(error).__mro__ if kind in VENDOR)
+    return error_response(vendor, str(error))
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the framework found: an unknown path, a wrong method, a body that is not text."""
+    assert isinstance(error, HTTPException)
+    if error.status_code in (404, 405):
+        detail = f"{request.method} {request.url.path}"
+        return error_response((error.status_code, NO_SUCH_API, "The API does not exist:"), detail)
+    return error_response((error.status_code, *INVALID_FORMAT[1:]), str(error.detail))
+
+
+async def on_crash(_: Request, __: Exception) -> Response:
+    return error_response(INTERNAL)

@@ -1,0 +1,62 @@
+"""The vendor's IoTDA v5 API, as far as secrets go."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from broker.auth.registry import Slot
+from broker.control_api.errors import json_response, parse
+from broker.control_api.services import Services
+from broker.errors import InvalidInput
+
+DEVICE = "/v5/iot/{project_id}/devices/{device_id}"
+SLOTS = {"PRIMARY": Slot.PRIMARY, "SECONDARY": Slot.SECONDARY}
+
+
+class ResetSecret(BaseModel):
+    """The body of resetSecret: every field may be left out or null, unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    secret: str | None = None
+    force_disconnect: bool | None = None
+    secret_type: Literal["PRIMARY", "SECONDARY"] | None = None
+
+
+def action_route(services: Services) -> Route:
+    """The route of resetSecret; outside FastAPI's machinery, because a wave calls it ten thousand times."""
+
+    async def act(request: Request) -> Response:
+        action = request.query_params.get("action_id")
+        if action != "resetSecret":
+            raise InvalidInput(f"action_id: expected 'resetSecret', not {action!r}")
+        wanted = parse(ResetSecret, await request.body())
+        device_id, secret_type = request.path_params["device_id"], wanted.secret_type or "PRIMARY"
+        secret = await services.rotation.reset_secret(
+            device_id,
+            SLOTS[secret_type],
+            wanted.secret,
+            force=bool(wanted.force_disconnect),
+            request_id=request.state.request_id,
+        )
+        return json_response({"device_id": device_id, "secret": secret.value, "secret_type": secret_type})
+
+    return Route(f"{DEVICE}/action", act, methods=["POST"])
+
+
+def router(services: Services) -> APIRouter:
+    api = APIRouter(tags=["IoTDA"])
+
+    @api.post(f"{DEVICE}/freeze", status_code=204)
+    async def freeze_device(project_id: str, device_id: str) -> None:  # noqa: ARG001 - any project is accepted
+        await services.rotation.freeze(device_id)
+
+    @api.post(f"{DEVICE}/unfreeze", status_code=204)
+    async def unfreeze_device(project_id: str, device_id: str) -> None:  # noqa: ARG001 - any project is accepted
+        await services.rotation.unfreeze(device_id)
+
+    return api

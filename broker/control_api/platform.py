@@ -1,0 +1,113 @@
+"""Our own administration: provisioning, sessions, the journal as a stream, statistics, commands, stop."""
+
+from collections.abc import AsyncIterator
+from dataclasses import fields
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from broker import VERSION
+from broker.commands import Command
+from broker.control_api.errors import json_response, parse
+from broker.control_api.provisioning import parse_devices
+from broker.control_api.services import Services
+from broker.journal import Journal
+from broker.sessions import Session
+from broker.statistics import Statistics, resident_kb
+
+EVENTS_PER_CHUNK = 500
+
+
+class CommandRequest(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    command_name: str
+    paras: dict[str, Any] = Field(default_factory=dict, repr=False)
+    service_id: str | None = None
+    timeout: Annotated[float, Field(gt=0, le=600, description="seconds")] = 20.0
+
+
+def router(services: Services) -> APIRouter:
+    api = APIRouter(prefix="/_platform", tags=["platform"])
+
+    @api.get("")
+    async def describe() -> Response:
+        return json_response(_description(services))
+
+    @api.post("/devices")
+    async def provision(request: Request) -> Response:
+        count = await services.rotation.provision(parse_devices(await request.body()))
+        return json_response({"provisioned": count})
+
+    @api.post("/devices/{device_id}/commands")
+    async def send_command(device_id: str, request: Request) -> Response:
+        wanted = parse(CommandRequest, await request.body())
+        command = Command(wanted.command_name, wanted.paras, wanted.service_id)
+        answer = await services.commands.send(device_id, command, wanted.timeout)
+        return json_response({"request_id": answer.request_id, "response": answer.response})
+
+    @api.get("/sessions")
+    async def list_sessions(device_id: str | None = None) -> Response:
+        found = list(services.sessions) if device_id is None else [services.sessions.get(device_id)]
+        shown = [_session(services, session) for session in found if session is not None]
+        return json_response({"count": len(shown), "sessions": shown})
+
+    @api.get("/journal")
+    async def follow_journal() -> StreamingResponse:
+        return StreamingResponse(_events(services.journal), media_type="text/event-stream")
+
+    @api.get("/statistics")
+    async def statistics() -> Response:
+        return json_response(_statistics(services))
+
+    @api.post("/shutdown", status_code=202)
+    async def shut_down() -> None:
+        services.stop()
+
+    return api
+
+
+def _description(services: Services) -> dict[str, object]:
+    return {
+        "name": "keyturn",
+        "version": VERSION,
+        "run": services.run,
+        "mqtt": {"host": services.mqtt_host, "port": services.mqtt_port},
+        "devices": len(services.registry),
+        "sessions": len(services.sessions),
+        "journal_records": services.journal.written,
+    }
+
+
+def _statistics(services: Services) -> dict[str, object]:
+    return {
+        **{field.name: getattr(services.statistics, field.name) for field in fields(Statistics)},
+        "devices": len(services.registry),
+        "online": len(services.sessions),
+        "journal_records_lost": services.journal.lost,
+        "loop_lag_p99_ms": services.loop_lag.p99_ms(),
+        "rss_kb": resident_kb(),
+    }
+
+
+def _session(services: Services, session: Session) -> dict[str, object]:
+    return {
+        "device_id": session.device_id,
+        "slot": session.slot,
+        "secret_version": session.version,
+        "current": services.registry.is_current(session.device_id, session.slot, session.version),
+        "connected_at": session.connected_at.isoformat(),
+        "client_id": session.client_id,
+        "peer": session.peer,
+    }
+
+
+async def _events(journal: Journal) -> AsyncIterator[bytes]:
+    """Server-sent events; an event's id is its record's number in this run."""
+    async for first, lines in journal.follow():
+        for start in range(0, len(lines), EVENTS_PER_CHUNK):
+            chunk = enumerate(lines[start : start + EVENTS_PER_CHUNK], first + start)
+            yield b"".join(b"id: %d\ndata: %s\n\n" % (number, line) for number, line in chunk)

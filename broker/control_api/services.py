@@ -1,0 +1,30 @@
+"""What the control API works on."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from broker.auth.registry import Registry
+from broker.commands import Commands
+from broker.journal import Journal
+from broker.rotation import Rotation
+from broker.sessions import Sessions
+from broker.statistics import LoopLag, Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The platform's parts, as the HTTP side sees them; `ids` yields a new request id each time."""
+
+    run: str
+    mqtt_host: str
+    mqtt_port: int
+    token: str | None = field(repr=False)
+    ids: Iterator[str]
+    registry: Registry
+    sessions: Sessions
+    rotation: Rotation
+    commands: Commands
+    journal: Journal
+    statistics: Statistics
+    loop_lag: LoopLag
+    stop: Callable[[], None]

@@ -1,0 +1,56 @@
+"""What the platform raises.
+
+BrokerError
+├── SettingsError     the platform cannot be started like this
+├── StoreError        the registry could not be read or written; nothing was changed
+└── RequestError      a request that cannot be served; the control API knows the vendor's code of each
+    ├── InvalidInput
+    ├── UnknownDevice
+    ├── AlreadyFrozen
+    ├── NotFrozen
+    ├── DeviceOffline
+    └── CommandTimeout
+"""
+
+
+class BrokerError(Exception):
+    """Root of every error of the platform."""
+
+
+class SettingsError(BrokerError):
+    """A setting, or something a setting names (a port, a file), cannot be used."""
+
+
+class StoreError(BrokerError):
+    """The registry's database refused; the requested change did not happen."""
+
+
+class RequestError(BrokerError):
+    """A caller asked for something that cannot be done; the message is fit to be shown to the caller."""
+
+
+class InvalidInput(RequestError):
+    """A value in the request is not acceptable."""
+
+
+class UnknownDevice(RequestError):
+    """No device has this id."""
+
+    def __init__(self, device_id: str) -> None:
+        super().__init__(f"device {device_id!r} does not exist")
+
+
+class AlreadyFrozen(RequestError):
+    """Freeze of a frozen device."""
+
+
+class NotFrozen(RequestError):
+    """Unfreeze of a device that is not frozen."""
+
+
+class DeviceOffline(RequestError):
+    """A command needs a session, and there is none, or it ended before the device answered."""
+
+
+class CommandTimeout(RequestError):
+    """The device did not answer a command in time."""

@@ -1,0 +1,166 @@
+"""Turning the keys: reset a secret, freeze, unfreeze; one place for every API.
+
+The linearisation point of a change is one callback of the loop, run when the database has committed: the registry
+changes, the session is cut if it must be, the journal says so, and nothing can happen in between. The caller's answer
+comes after it. So a session judged by the old registry is gone when a forced reset is answered, and a CONNECT judged
+later was judged by the new one.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from broker.auth.credentials import psk_error, secret_error
+from broker.auth.registry import Device, DeviceProtocol, NewDevice, Registry, Secret, Slot
+from broker.errors import AlreadyFrozen, BrokerError, InvalidInput, NotFrozen, StoreError, UnknownDevice
+from broker.journal import Journal
+from broker.sessions import Ending, Sessions
+from broker.statistics import Statistics
+from broker.store.sqlite import Done, SqliteStore
+
+T = TypeVar("T")
+NOT_EFFECTIVE = "the secondary secret of a CoAP device is stored and never used"
+
+
+class Rotation:
+    """Every change of the registry, durable before it is in force."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        store: SqliteStore,
+        sessions: Sessions,
+        journal: Journal,
+        statistics: Statistics,
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._sessions = sessions
+        self._journal = journal
+        self._statistics = statistics
+
+    async def reset_secret(
+        self, device_id: str, slot: Slot, secret: str | None, *, force: bool, request_id: str
+    ) -> Secret:
+        """Put a secret (or, without one, a generated one) into a slot; `force` cuts the device's session.
+
+        Raises UnknownDevice, InvalidInput for an unfit secret, and StoreError with nothing changed.
+        """
+        device = self._known(device_id)
+        if secret is not None:
+            _require_fit(secret, device.protocol)
+        value = secrets.token_hex(16) if secret is None else secret
+
+        def in_force(changed: Device) -> Secret:
+            new = changed.secret(slot)
+            assert new is not None
+            self._registry.put(changed)
+            cut = force and self._sessions.cut(device_id, Ending.FORCED_RESET)
+            ineffective = slot is Slot.SECONDARY and changed.protocol is DeviceProtocol.COAP
+            self._statistics.resets += 1
+            self._journal.write(
+                "reset",
+                device=device_id,
+                slot=slot,
+                version=new.version,
+                fingerprint=new.fingerprint,
+                forced=force,
+                cut=cut,
+                generated=secret is None,
+                request_id=request_id,
+                **({"warning": NOT_EFFECTIVE} if ineffective else {}),
+            )
+            return new
+
+        return await self._durably(
+            lambda done: self._store.reset_secret(device_id, slot, value, done),
+            lambda changed: in_force(_only(changed, UnknownDevice(device_id))),
+        )
+
+    async def freeze(self, device_id: str) -> None:
+        """Keep a device out and cut its session. Raises UnknownDevice, AlreadyFrozen, StoreError."""
+        self._known(device_id)
+
+        def in_force(changed: Device) -> None:
+            self._registry.put(changed)
+            self._sessions.cut(device_id, Ending.FROZEN)
+            self._journal.write("frozen", device=device_id)
+
+        already = AlreadyFrozen(f"device {device_id!r} is already frozen")
+        await self._durably(
+            lambda done: self._store.set_frozen(device_id, frozen=True, done=done),
+            lambda changed: in_force(_only(changed, already)),
+        )
+
+    async def unfreeze(self, device_id: str) -> None:
+        """Let a frozen device in again. Raises UnknownDevice, NotFrozen, StoreError."""
+        self._known(device_id)
+
+        def in_force(changed: Device) -> None:
+            self._registry.put(changed)
+            self._journal.write("unfrozen", device=device_id)
+
+        await self._durably(
+            lambda done: self._store.set_frozen(device_id, frozen=False, done=done),
+            lambda changed: in_force(_only(changed, NotFrozen(f"device {device_id!r} is not frozen"))),
+        )
+
+    async def provision(self, devices: Sequence[NewDevice]) -> int:
+        """Add or replace devices, all or none; sessions live on. Raises StoreError."""
+
+        def in_force(changed: list[Device]) -> int:
+            for device in changed:
+                self._registry.put(device)
+                self._journal.write(
+                    "provisioned",
+                    device=device.device_id,
+                    protocol=device.protocol,
+                    primary=_public(device.primary),
+                    secondary=device.secondary and _public(device.secondary),
+                )
+            return len(changed)
+
+        return await self._durably(lambda done: self._store.provision(devices, done), in_force)
+
+    def _known(self, device_id: str) -> Device:
+        device = self._registry.get(device_id)
+        if device is None:
+            raise UnknownDevice(device_id)
+        return device
+
+    async def _durably(self, write: Callable[[Done], None], in_force: Callable[[list[Device]], T]) -> T:
+        """Have something written; run `in_force` in the very callback that reports the commit."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def committed(outcome: list[Device] | StoreError) -> None:
+            try:
+                if isinstance(outcome, StoreError):
+                    self._statistics.store_errors += 1
+                    raise outcome
+                result = in_force(outcome)
+            except BrokerError as error:
+                if not answer.done():
+                    answer.set_exception(error)
+            else:
+                if not answer.done():
+                    answer.set_result(result)
+
+        write(committed)
+        return await answer
+
+
+def _require_fit(secret: str, protocol: DeviceProtocol) -> None:
+    problem = psk_error(secret) if protocol is DeviceProtocol.COAP else secret_error(secret)
+    if problem:
+        raise InvalidInput(problem)
+
+
+def _only(changed: list[Device], otherwise: BrokerError) -> Device:
+    if not changed:
+        raise otherwise
+    return changed[0]
+
+
+def _public(secret: Secret) -> dict[str, object]:
+    return {"version": secret.version, "fingerprint": secret.fingerprint}

@@ -1,0 +1,140 @@
+"""The platform, wired: everything that serves one run, from the listening sockets to the last journal line."""
+
+import asyncio
+import os
+import secrets
+import socket
+from contextlib import AsyncExitStack
+from itertools import count
+from types import TracebackType
+from typing import Self
+
+from broker import VERSION
+from broker.access.delivery import Delivery
+from broker.access.gate import Gate
+from broker.access.listener import BACKLOG, Listener
+from broker.auth.registry import Registry
+from broker.clock import Clock, SystemClock
+from broker.commands import Commands
+from broker.control_api import app
+from broker.control_api.http_server import HttpServer
+from broker.control_api.services import Services
+from broker.errors import SettingsError
+from broker.journal import Journal
+from broker.rotation import Rotation
+from broker.sessions import Sessions
+from broker.settings import Settings
+from broker.statistics import LoopLag, Statistics
+from broker.store.sqlite import SqliteStore
+
+
+class Platform:
+    """A running platform: `async with Platform(Settings(mqtt_port=0, http_port=0)) as platform: …`.
+
+    Entering raises SettingsError or StoreError when something it needs cannot be had. `stop_asked` is set when a
+    caller of the control API asks for the end; whoever entered the platform is to leave it then.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.run = secrets.token_hex(4)
+        self.stop_asked = asyncio.Event()
+        self.mqtt_port = 0
+        self.http_port = 0
+        self._clock = clock or SystemClock()
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            await self._start(opening)
+            self._open = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def _start(self, opening: AsyncExitStack) -> None:
+        """Open everything in the order of need; the stack closes it in the opposite order."""
+        settings, clock, loop = self.settings, self._clock, asyncio.get_running_loop()
+        mqtt_socket = opening.enter_context(_listen(settings.host, settings.mqtt_port, "MQTT"))
+        http_socket = opening.enter_context(_listen(settings.host, settings.http_port, "HTTP"))
+        self.mqtt_port, self.http_port = _port(mqtt_socket), _port(http_socket)
+        ids = (f"{self.run}-{number}" for number in count(1))
+        statistics, sessions, lag = Statistics(), Sessions(), LoopLag(loop)
+
+        journal = Journal(settings.journal, clock, loop.call_soon, settings.journal_ring)
+        opening.callback(journal.close)
+        store = SqliteStore(settings.db, loop, settings.busy_timeout_s)
+        opening.push_async_callback(_finish, store, journal)
+        registry = Registry(store.load())
+        self._write_header(journal)
+
+        delivery = Delivery(statistics)
+        commands = Commands(registry, sessions, delivery, journal, ids)
+        rotation = Rotation(registry, store, sessions, journal, statistics)
+        gate = Gate(settings, registry, sessions, commands, delivery, journal, statistics, clock)
+        services = Services(
+            run=self.run,
+            mqtt_host=settings.host,
+            mqtt_port=self.mqtt_port,
+            token=settings.token,
+            ids=ids,
+            registry=registry,
+            sessions=sessions,
+            rotation=rotation,
+            commands=commands,
+            journal=journal,
+            statistics=statistics,
+            loop_lag=lag,
+            stop=self.stop_asked.set,
+        )
+        http = HttpServer(app.build(services), ids)
+        await http.start(http_socket)
+        opening.push_async_callback(http.stop, settings.stop_grace_s)
+        opening.callback(journal.end_following)
+        listener = Listener(settings, gate, journal, statistics, clock)
+        await listener.start(mqtt_socket)
+        opening.push_async_callback(listener.stop)
+        lag.start()
+        opening.callback(lag.stop)
+
+    def _write_header(self, journal: Journal) -> None:
+        journal.write(
+            "header",
+            run=self.run,
+            source="platform",
+            wall=self._clock.wall(),
+            monotonic=self._clock.now(),
+            pid=os.getpid(),
+            version=VERSION,
+        )
+        journal.flush()
+
+
+async def _finish(store: SqliteStore, journal: Journal) -> None:
+    store.close()
+    await asyncio.sleep(0)  # the last outcomes wait in the loop
+    journal.write("stopped")
+
+
+def _listen(host: str, port: int, what: str) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host} port {port} for {what}: {error.strerror}") from error
+    return listening
+
+
+def _port(listening: socket.socket) -> int:
+    port: int = listening.getsockname()[1]
+    return port

@@ -1,0 +1,86 @@
+"""Who is online: at most one session a device, with the slot and secret version that let it in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from broker.access.downlinks import Downlinks
+from broker.auth.registry import Slot
+
+
+class Ending(StrEnum):
+    """Why a connection ended, as the journal says it."""
+
+    FORCED_RESET = "forced_reset"
+    FROZEN = "frozen"
+    TAKE_OVER = "take_over"
+    CLIENT_DISCONNECT = "client_disconnect"
+    CONNECTION_LOST = "connection_lost"
+    KEEPALIVE = "keepalive"
+    CONNECT_TIMEOUT = "connect_timeout"
+    PROTOCOL_ERROR = "protocol_error"
+    TOPIC_POLICY = "topic_policy"
+    SLOW_CONSUMER = "slow_consumer"
+    INTERNAL_ERROR = "internal_error"
+    STOPPING = "stopping"
+
+
+class Link(Protocol):
+    """The connection under a session."""
+
+    def send(self, data: bytes) -> None:
+        """Send at the end of this turn of the loop, after the journal."""
+
+    def cut(self, ending: Ending) -> None:
+        """End the session now; what was due still goes out, what comes in no longer counts."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """An accepted, live connection of a device."""
+
+    device_id: str
+    slot: Slot
+    version: int
+    client_id: str
+    peer: str
+    connected_at: datetime
+    link: Link = field(repr=False)
+    downlinks: Downlinks = field(repr=False)
+
+
+class Sessions:
+    """The live sessions by device id."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._live.values())
+
+    def get(self, device_id: str) -> Session | None:
+        return self._live.get(device_id)
+
+    def attach(self, session: Session) -> None:
+        """Make this the device's session; the caller has cut the one before."""
+        self._live[session.device_id] = session
+
+    def detach(self, session: Session) -> bool:
+        """Remove this very session; a session that was taken over removes nothing."""
+        if self._live.get(session.device_id) is not session:
+            return False
+        del self._live[session.device_id]
+        return True
+
+    def cut(self, device_id: str, ending: Ending) -> bool:
+        """Cut the device's session, if it has one."""
+        session = self._live.get(device_id)
+        if session is None:
+            return False
+        session.link.cut(ending)
+        return True

@@ -1,0 +1,86 @@
+"""What can be set on a platform, with its defaults and limits."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from broker.errors import SettingsError
+
+MAX_PAYLOAD = 1 << 20
+PUBLISH_HEADER = 2 + 65_535 + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one platform; a port 0 means any free one, `db` None keeps the registry in memory.
+
+    Raises SettingsError when values contradict each other or cannot be meant.
+    """
+
+    host: str = "127.0.0.1"
+    mqtt_port: int = 1883
+    http_port: int = 8080
+    db: Path | None = None
+    journal: Path | None = None
+    expose: bool = False
+    token: str | None = field(default=None, repr=False)
+
+    strict_topics: bool = False
+    sign_window_hours: tuple[int, int] = (-1, 1)
+    keepalive_range_s: tuple[int, int] = (30, 1200)
+    keepalive_factor: float = 1.5
+    connect_timeout_s: float = 30.0
+    max_packet_body: int = MAX_PAYLOAD + PUBLISH_HEADER
+    write_cap: int = 1 << 20
+    linger_s: float = 1.0
+    stuck_s: float = 0.1
+    sweep_s: float = 1.0
+    inflight_window: int = 20
+    queue_limit: int = 1000
+
+    busy_timeout_s: float = 2.0
+    journal_ring: int = 100_000
+    stop_grace_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("mqtt_port", "http_port"):
+            port = getattr(self, name)
+            _require(0 <= port <= 65_535, f"{name} is {port}, expected 0 to 65535")
+        _require(
+            not self.mqtt_port or self.mqtt_port != self.http_port,
+            f"mqtt_port and http_port are both {self.mqtt_port}, expected two ports",
+        )
+        _require(
+            self.expose or _is_loopback(self.host),
+            f"host {self.host!r} is not a loopback address; to offer a test platform to others say --expose",
+        )
+        _require(
+            not self.expose or bool(self.token),
+            "--expose needs --token, so that strangers cannot reset secrets",
+        )
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        for name in ("sign_window_hours", "keepalive_range_s"):
+            low, high = getattr(self, name)
+            _require(low <= high, f"{name} is {low},{high}, expected the lower bound first")
+        for name in ("connect_timeout_s", "linger_s", "stuck_s", "sweep_s", "busy_timeout_s", "stop_grace_s"):
+            value = getattr(self, name)
+            _require(value > 0, f"{name} is {value}, expected more than 0 seconds")
+        for name in ("max_packet_body", "write_cap", "inflight_window", "queue_limit", "journal_ring"):
+            value = getattr(self, name)
+            _require(value > 0, f"{name} is {value}, expected at least 1")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SettingsError(message)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Where the registry outlives the process."""

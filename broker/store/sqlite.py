@@ -1,0 +1,161 @@
+"""The registry in SQLite: durable when a write is reported done.
+
+One thread owns all writing. It takes whatever has been asked for meanwhile, commits it as one transaction, and hands
+the outcomes to the loop in commit order: one sync of the disk serves many resets.
+"""
+
+import os
+import sqlite3
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+
+from broker.auth.registry import Device, DeviceProtocol, NewDevice, Secret, Slot
+from broker.errors import StoreError
+from broker.store import schema
+
+Done = Callable[[list[Device] | StoreError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A statement, the rows it is for, and who wants to know."""
+
+    sql: str
+    rows: Sequence[dict[str, object]] = field(repr=False)
+    done: Done
+
+
+class SqliteStore:
+    """Devices in a SQLite file, or in memory when there is no path.
+
+    Every write is answered exactly once, on the loop: with the devices as committed (none, if the statement met
+    none), or with the StoreError that kept it from happening.
+    """
+
+    def __init__(self, path: Path | None, loop: AbstractEventLoop, busy_timeout_s: float) -> None:
+        self._loop = loop
+        self._queue: SimpleQueue[Write | None] = SimpleQueue()
+        self._connection = _connect(path, busy_timeout_s)
+        self._thread = Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    def load(self) -> list[Device]:
+        """Read every device; call it before the first write."""
+        try:
+            return [_device(row) for row in self._connection.execute(schema.LOAD)]
+        except sqlite3.Error as error:
+            raise StoreError(f"the device database cannot be read: {error}") from error
+
+    def reset_secret(self, device_id: str, slot: Slot, secret: str, done: Done) -> None:
+        sql = schema.RESET_PRIMARY if slot is Slot.PRIMARY else schema.RESET_SECONDARY
+        self._queue.put(Write(sql, ({"device_id": device_id, "secret": secret},), done))
+
+    def set_frozen(self, device_id: str, *, frozen: bool, done: Done) -> None:
+        """Freeze or unfreeze; a device that already is in that state is not among the outcome."""
+        self._queue.put(Write(schema.SET_FROZEN, ({"device_id": device_id, "frozen": frozen},), done))
+
+    def provision(self, devices: Sequence[NewDevice], done: Done) -> None:
+        """Add or replace all of these devices, or none."""
+        self._queue.put(Write(schema.PROVISION, [_parameters(device) for device in devices], done))
+
+    def close(self) -> None:
+        """Finish what was asked for, then let go of the file."""
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            writes, closing = [first], False
+            while not self._queue.empty() and not closing:
+                following = self._queue.get()
+                if following is None:
+                    closing = True
+                else:
+                    writes.append(following)
+            self._loop.call_soon_threadsafe(_report, writes, self._commit(writes))
+            if closing:
+                return
+
+    def _commit(self, writes: list[Write]) -> list[list[Device]] | StoreError:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_perform(connection, write) for write in writes]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            return StoreError(f"the device database refused: {error}")
+        return outcomes
+
+
+def _report(writes: list[Write], outcomes: list[list[Device]] | StoreError) -> None:
+    if isinstance(outcomes, StoreError):
+        for write in writes:
+            write.done(outcomes)
+    else:
+        for write, outcome in zip(writes, outcomes, strict=True):
+            write.done(outcome)
+
+
+def _perform(connection: sqlite3.Connection, write: Write) -> list[Device]:
+    return [_device(row) for parameters in write.rows for row in connection.execute(write.sql, parameters)]
+
+
+def _connect(path: Path | None, busy_timeout_s: float) -> sqlite3.Connection:
+    try:
+        if path is not None:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(
+            path or ":memory:", timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"the device database {path} cannot be opened: {error}") from error
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(schema.MIGRATIONS):
+        raise StoreError(f"the device database has schema {version}, this platform knows {len(schema.MIGRATIONS)}")
+    for migration in schema.MIGRATIONS[version:]:
+        connection.execute(migration)
+    connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
+    connection.execute("COMMIT")
+
+
+def _device(row: sqlite3.Row) -> Device:
+    secondary = row["secondary_secret"]
+    return Device(
+        device_id=row["device_id"],
+        node_id=row["node_id"],
+        product_id=row["product_id"],
+        protocol=DeviceProtocol(row["protocol"]),
+        primary=Secret(row["primary_secret"], row["primary_version"]),
+        secondary=None if secondary is None else Secret(secondary, row["secondary_version"]),
+        frozen=bool(row["frozen"]),
+        secure_access=bool(row["secure_access"]),
+    )
+
+
+def _parameters(device: NewDevice) -> dict[str, object]:
+    return {
+        "device_id": device.device_id,
+        "node_id": device.node_id,
+        "product_id": device.product_id,
+        "protocol": device.protocol,
+        "primary": device.primary,
+        "secondary": device.secondary,
+        "secure_access": device.secure_access,
+    }

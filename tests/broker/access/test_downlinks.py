@@ -1,0 +1,95 @@
+"""What one session gets: granted QoS, window, queue."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.access.downlinks import MAX_PACKET_ID, Downlinks
+from wire.mqtt import Publish
+
+TOPIC = "$oc/devices/d1/sys/commands/request_id=1"
+
+
+def downlinks(window: int = 2, queue_limit: int = 3) -> Downlinks:
+    return Downlinks(window, queue_limit)
+
+
+def test_downlinks_are_qos_0_until_a_subscription_raises_them() -> None:
+    one = downlinks()
+    assert one.granted_qos(TOPIC) == 0
+    one.grant("$oc/devices/d1/sys/commands/#", 1)
+    one.grant("$oc/devices/d1/#", 0)
+    assert one.granted_qos(TOPIC) == 1
+    assert one.granted_qos("$oc/devices/d1/sys/messages/down") == 0
+    one.revoke("$oc/devices/d1/sys/commands/#")
+    assert one.granted_qos(TOPIC) == 0
+
+
+def test_qos_0_goes_out_at_once_without_packet_id() -> None:
+    one = downlinks(window=1)
+    assert [one.offer("t", b"x", 0) for _ in range(3)] == [Publish("t", b"x")] * 3
+
+
+def test_window_holds_back_and_acknowledgements_move_it() -> None:
+    one = downlinks(window=2)
+    assert [one.offer("t", b"%d" % number, 1) for number in range(4)] == [
+        Publish("t", b"0", 1, 1),
+        Publish("t", b"1", 1, 2),
+        None,
+        None,
+    ]
+    assert one.acknowledged(2) == Publish("t", b"2", 1, 3)
+    assert one.acknowledged(1) == Publish("t", b"3", 1, 4)
+    assert one.acknowledged(3) is None
+
+
+def test_full_queue_drops_the_oldest() -> None:
+    one = downlinks(window=1, queue_limit=2)
+    assert not one.is_full
+    for number in range(3):
+        one.offer("t", b"%d" % number, 1)
+    assert one.is_full
+    one.offer("t", b"3", 1)
+    following = one.acknowledged(1)
+    assert following
+    assert following.payload == b"2"
+
+
+def test_acknowledgement_of_nothing_is_ignored() -> None:
+    one = downlinks()
+    assert one.acknowledged(9) is None
+    one.offer("t", b"x", 1)
+    assert one.acknowledged(9) is None
+
+
+def test_packet_ids_wrap_and_skip_what_is_in_flight() -> None:
+    one = downlinks(window=2)
+    assert one.offer("t", b"held", 1) == Publish("t", b"held", 1, 1)
+    for number in range(2, MAX_PACKET_ID + 1):
+        packet = one.offer("t", b"x", 1)
+        assert packet
+        assert packet.packet_id == number
+        one.acknowledged(number)
+    wrapped = one.offer("t", b"x", 1)
+    assert wrapped
+    assert wrapped.packet_id == 2
+
+
+@given(st.lists(st.one_of(st.just("offer"), st.integers(1, 12))), st.integers(1, 4), st.integers(1, 4))
+def test_messages_keep_their_order_and_never_exceed_the_window(
+    steps: list[str | int], window: int, queue_limit: int
+) -> None:
+    one, sent, in_flight, offered = downlinks(window, queue_limit), list[int](), set[int](), 0
+    for step in steps:
+        if step == "offer":
+            packet = one.offer("t", b"%d" % offered, 1)
+            offered += 1
+        else:
+            assert isinstance(step, int)
+            packet = one.acknowledged(step)
+            in_flight.discard(step)
+        if packet:
+            assert packet.packet_id not in in_flight
+            in_flight.add(packet.packet_id)
+            sent.append(int(packet.payload))
+        assert len(in_flight) <= window
+    assert sent == sorted(sent)

@@ -1,0 +1,199 @@
+"""The platform as a process: ready line, exit codes, signals, restarts."""
+
+import json
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker import VERSION
+from tests.broker.rig import PRIMARY, connect
+
+FREE_PORTS = ("--mqtt-port", "0", "--http-port", "0")
+ROOT = Path(__file__).parents[2]
+
+
+def start(*flags: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "broker", *FREE_PORTS, *flags],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        **options,
+    )
+
+
+@contextmanager
+def process(*flags: str, **options: Any) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """Run a platform until the block ends; yields it and its ready line."""
+    with start(*flags, **options) as child:
+        try:
+            assert child.stdout
+            yield child, json.loads(child.stdout.readline())
+        finally:
+            child.kill()
+
+
+def post(ready: dict[str, Any], path: str, body: bytes = b"") -> int:
+    url = f"http://127.0.0.1:{ready['http']['port']}{path}"
+    with urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=5) as answer:
+        status: int = answer.status
+    return status
+
+
+def refused(*flags: str) -> str:
+    """Start a platform that must refuse; returns what it says."""
+    with start(*flags) as child:
+        _, said = child.communicate(timeout=10)
+    assert child.returncode == 2, said
+    return said
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_ready_line_says_where() -> None:
+    with process() as (child, ready):
+        assert ready["ready"] is True
+        assert (ready["version"], ready["pid"]) == (VERSION, child.pid)
+        assert ready["mqtt"]["host"] == ready["http"]["host"] == "127.0.0.1"
+        for kind in ("mqtt", "http"):
+            socket.create_connection(("127.0.0.1", ready[kind]["port"]), 5).close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_stops_it_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    with process("--journal", str(tmp_path / "j")) as (child, _):
+        child.send_signal(number)
+        assert child.wait(5) == 0
+    assert [one["kind"] for one in records(tmp_path / "j")] == ["header", "stopped"]
+
+
+def test_shutdown_request_stops_it_cleanly() -> None:
+    with process() as (child, ready):
+        assert post(ready, "/_platform/shutdown") == 202
+        assert child.wait(5) == 0
+
+
+def test_it_ends_with_its_parent() -> None:
+    with process("--parent-pipe") as (child, _):
+        assert child.stdin
+        child.stdin.close()
+        assert child.wait(5) == 0
+
+
+def test_without_parent_pipe_standard_input_does_not_matter() -> None:
+    with process() as (child, ready):
+        assert child.stdin
+        child.stdin.close()
+        assert post(ready, "/_platform/shutdown") == 202
+
+
+def test_port_in_use_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for flag, what in (("--mqtt-port", "MQTT"), ("--http-port", "HTTP")):
+            said = refused(flag, str(port))
+            assert said.count("\n") == 1
+            assert str(port) in said
+            assert what in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("--host", "0.0.0.0"), "loopback"),
+        (("--host", "0.0.0.0", "--expose"), "--token"),
+        (("--mqtt-port", "70000"), "mqtt_port"),
+        (("--db", "/nonexistent/k.db"), "/nonexistent/k.db"),
+        (("--journal", "/nonexistent/j"), "/nonexistent/j"),
+        (("--sign-window-hours", "soon"), "sign-window-hours"),
+        (("--sign-window-hours", "2", "1"), "sign_window_hours"),
+        (("--surprise",), "--surprise"),
+    ],
+)
+def test_impossible_start_is_exit_2_and_names_the_cause(flags: tuple[str, ...], expected: str) -> None:
+    said = refused(*flags)
+    assert expected in said
+    assert "Traceback" not in said
+
+
+def test_restart_on_the_same_files_appends_a_header_and_keeps_the_devices(tmp_path: Path) -> None:
+    files = ("--db", str(tmp_path / "k.db"), "--journal", str(tmp_path / "j"))
+    line = json.dumps({"device_id": "d1", "primary": PRIMARY}).encode()
+    with process(*files) as (child, first):
+        post(first, "/_platform/devices", line)
+        child.kill()
+        child.wait(5)
+    with (tmp_path / "j").open("a") as journal:
+        journal.write('{"kind":"torn')
+    with process(*files, "--mqtt-port", str(first["mqtt"]["port"])) as (_, second):
+        assert second["mqtt"] == first["mqtt"]
+        assert second["run"] != first["run"]
+        with socket.create_connection(("127.0.0.1", second["mqtt"]["port"]), 5) as device:
+            device.sendall(connect().encode())
+            assert device.recv(4) == b"\x20\x02\x00\x00"
+    kinds = re.findall(r'^{.*?"kind":"(\w+)', (tmp_path / "j").read_text(), re.MULTILINE)
+    assert kinds[:4] == ["header", "provisioned", "torn", "header"]
+
+
+def test_full_disk_refuses_the_change_and_the_platform_goes_on(tmp_path: Path) -> None:
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    lines = b"\n".join(b'{"device_id": "d%d", "primary": "primary-secret"}' % number for number in range(5000))
+    with process("--db", str(tmp_path / "k.db"), preexec_fn=little_room) as (_, ready):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            post(ready, "/_platform/devices", lines)
+        assert caught.value.code == 500
+        assert "IOTDA.000001" in caught.value.read().decode()
+        caught.value.close()
+        assert post(ready, "/_platform/devices", lines.splitlines()[0]) == 200
+
+
+def test_hour_window_is_a_flag() -> None:
+    hour = f"{datetime.now(UTC) - timedelta(hours=3):%Y%m%d%H}"
+    with process("--sign-window-hours", "-3", "0") as (_, ready):
+        post(ready, "/_platform/devices", json.dumps({"device_id": "d1", "primary": PRIMARY}).encode())
+        with socket.create_connection(("127.0.0.1", ready["mqtt"]["port"]), 5) as device:
+            device.sendall(connect(sign_type=1, hour=hour).encode())
+            assert device.recv(4) == b"\x20\x02\x00\x00"
+
+
+def test_file_limit_is_raised_to_the_hard_limit() -> None:
+    def lower() -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+
+    with process(preexec_fn=lower) as (child, _):
+        soft, hard = resource.prlimit(child.pid, resource.RLIMIT_NOFILE)
+        assert soft == hard
+
+
+def test_session_is_gone_in_the_real_loop_when_the_answer_arrives() -> None:
+    """The same promise as in the tests of rotation, on the event loop that the process runs on."""
+    line = json.dumps({"device_id": "d1", "primary": PRIMARY}).encode()
+    body = json.dumps({"secret": PRIMARY, "force_disconnect": True}).encode()
+    with process() as (_, ready):
+        post(ready, "/_platform/devices", line)
+        for _ in range(100):
+            with socket.create_connection(("127.0.0.1", ready["mqtt"]["port"]), 5) as device:
+                device.sendall(connect().encode())
+                assert device.recv(4) == b"\x20\x02\x00\x00"
+                post(ready, "/v5/iot/p/devices/d1/action?action_id=resetSecret", body)
+                device.setblocking(False)
+                assert device.recv(1) == b""

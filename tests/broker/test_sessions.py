@@ -1,0 +1,60 @@
+"""Who is online."""
+
+from broker.access.downlinks import Downlinks
+from broker.auth.registry import Slot
+from broker.sessions import Ending, Session, Sessions
+from tests.broker.rig import START
+
+
+class RecordingLink:
+    """A link that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.endings: list[Ending] = []
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def cut(self, ending: Ending) -> None:
+        self.endings.append(ending)
+
+
+def session(device_id: str = "d1", link: RecordingLink | None = None) -> Session:
+    return Session(
+        device_id,
+        Slot.PRIMARY,
+        1,
+        "client",
+        "peer",
+        START,
+        link or RecordingLink(),
+        Downlinks(window=2, queue_limit=3),
+    )
+
+
+def test_session_is_found_until_it_is_detached() -> None:
+    sessions, one = Sessions(), session()
+    sessions.attach(one)
+    assert (sessions.get("d1"), len(sessions), list(sessions)) == (one, 1, [one])
+    assert sessions.detach(one)
+    assert sessions.get("d1") is None
+
+
+def test_late_detach_of_a_taken_over_session_removes_nothing() -> None:
+    sessions, old, new = Sessions(), session(), session()
+    sessions.attach(old)
+    sessions.attach(new)
+    assert not sessions.detach(old)
+    assert sessions.get("d1") is new
+
+
+def test_cut_reaches_the_link_of_the_live_session() -> None:
+    sessions, link = Sessions(), RecordingLink()
+    sessions.attach(session(link=link))
+    assert sessions.cut("d1", Ending.FORCED_RESET)
+    assert link.endings == [Ending.FORCED_RESET]
+
+
+def test_cut_of_an_offline_device_says_so() -> None:
+    assert not Sessions().cut("d1", Ending.FORCED_RESET)

@@ -1,0 +1,43 @@
+"""What can be set, and what is refused with one clear line."""
+
+from typing import Any
+
+import pytest
+
+from broker.errors import SettingsError
+from broker.settings import Settings
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_loopback_needs_no_leave(host: str) -> None:
+    assert Settings(host=host).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::", "example.org"])
+def test_other_addresses_need_expose_and_a_token(host: str) -> None:
+    with pytest.raises(SettingsError, match="--expose"):
+        Settings(host=host)
+    with pytest.raises(SettingsError, match="--token"):
+        Settings(host=host, expose=True)
+    assert Settings(host=host, expose=True, token="t").expose
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mqtt_port": -1}, "mqtt_port is -1"),
+        ({"http_port": 65_536}, "http_port is 65536"),
+        ({"mqtt_port": 9000, "http_port": 9000}, "both 9000"),
+        ({"sign_window_hours": (1, -1)}, "sign_window_hours"),
+        ({"keepalive_range_s": (100, 10)}, "keepalive_range_s"),
+        ({"connect_timeout_s": 0.0}, "connect_timeout_s"),
+        ({"write_cap": 0}, "write_cap"),
+    ],
+)
+def test_impossible_value_is_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings(**values)
+
+
+def test_token_never_shows() -> None:
+    assert "canary" not in repr(Settings(token="canary"))

@@ -1,0 +1,151 @@
+"""The platform judged by mosquitto's clients, with credentials that the openssl command line made."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.broker.rig import PRIMARY, SECONDARY, Rig, running
+
+pytestmark = pytest.mark.peer
+
+DEADLINE_S = 10
+ESTABLISHED = "01"
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with running(tmp_path) as rig:
+        await rig.provision("d1")
+        yield rig
+
+
+async def run(*command: str, stdin: bytes = b"") -> tuple[int, str]:
+    """Run a program to its end; returns its exit code and everything that it said."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(DEADLINE_S):
+        said, _ = await process.communicate(stdin)
+    return process.returncode or 0, said.decode()
+
+
+def hour_now(offset_h: int = 0) -> str:
+    return (datetime.now(UTC) + timedelta(hours=offset_h)).strftime("%Y%m%d%H")
+
+
+async def credentials(secret: str, sign: int = 0, hour: str | None = None) -> list[str]:
+    """Make the flags of mosquitto's clients that log in as the device d1."""
+    hour = hour or hour_now()
+    code, digest = await run("openssl", "dgst", "-sha256", "-hmac", hour, stdin=secret.encode())
+    assert code == 0, digest
+    return ["-V", "311", "-i", f"d1_0_{sign}_{hour}", "-u", "d1", "-P", digest.split()[-1]]
+
+
+async def publish(rig: Rig, *flags: str) -> tuple[int, str]:
+    """Log in, publish one message with QoS 1 and leave; returns the exit code and the debug output."""
+    target = ("-h", "127.0.0.1", "-p", str(rig.platform.mqtt_port), "-d")
+    message = ("-q", "1", "-t", "$oc/devices/d1/sys/messages/up", "-m", '{"seq": 1}')
+    return await run("mosquitto_pub", *target, *flags, *message)
+
+
+@asynccontextmanager
+async def subscriber(rig: Rig, *flags: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Keep mosquitto_sub online as the device d1 until the block ends."""
+    target = ("-h", "127.0.0.1", "-p", str(rig.platform.mqtt_port), "-k", "60")
+    filters = ("-q", "1", "-t", "$oc/devices/d1/sys/#", "-F", "%q %t %p")
+    process = await asyncio.create_subprocess_exec(
+        "mosquitto_sub", *target, *flags, *filters, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        await rig.record("accepted", device="d1")
+        yield process
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def peer_port(rig: Rig) -> int:
+    return int((await rig.sessions())["d1"]["peer"].rpartition(":")[2])
+
+
+def is_established(port: int) -> bool:
+    """Ask the kernel whether the client's end of a connection from this local port still stands."""
+    table = Path("/proc/net/tcp").read_text(encoding="ascii")
+    states = re.findall(rf"^ *\d+: 0100007F:{port:04X} [0-9A-F:]+ ([0-9A-F]{{2}})", table, re.MULTILINE)
+    return ESTABLISHED in states
+
+
+@pytest.mark.parametrize(("secret", "slot"), [(PRIMARY, "primary"), (SECONDARY, "secondary")])
+async def test_good_secret_gets_in_and_its_message_is_acknowledged(rig: Rig, secret: str, slot: str) -> None:
+    code, said = await publish(rig, *await credentials(secret))
+    assert code == 0, said
+    assert "received CONNACK (0)" in said
+    assert "received PUBACK" in said
+    assert rig.records("accepted")[0]["slot"] == slot
+    assert [(one["first"], one["last"]) for one in rig.records("uplink")] == [(1, 1)]
+
+
+async def test_wrong_secret_is_told_return_code_4(rig: Rig) -> None:
+    code, said = await publish(rig, *await credentials("wrong-secret"))
+    assert code != 0
+    assert "received CONNACK (4)" in said
+    assert rig.records("refused")[0]["reason"] == "wrong_password"
+
+
+@pytest.mark.parametrize("offset_h", [-2, 2, -24 * 365])
+async def test_stale_hour_is_refused_with_sign_1_and_accepted_with_sign_0(rig: Rig, offset_h: int) -> None:
+    hour = hour_now(offset_h + (1 if offset_h > 0 else 0))
+    _, said = await publish(rig, *await credentials(PRIMARY, 1, hour))
+    assert "received CONNACK (4)" in said
+    assert rig.records("refused")[0]["reason"] == "stale_hour"
+    _, said = await publish(rig, *await credentials(PRIMARY, 0, hour))
+    assert "received CONNACK (0)" in said
+
+
+async def test_present_hour_is_accepted_with_sign_1(rig: Rig) -> None:
+    _, said = await publish(rig, *await credentials(PRIMARY, 1))
+    assert "received CONNACK (0)" in said
+
+
+async def test_forced_reset_drops_the_client_before_its_answer_arrives(rig: Rig) -> None:
+    async with subscriber(rig, *await credentials(PRIMARY)):
+        port = await peer_port(rig)
+        assert is_established(port)
+        assert (await rig.reset(force_disconnect=True)).status == 200
+        assert not is_established(port)
+        assert await rig.sessions() == {}
+        await rig.record("refused", device="d1", code=4)
+
+
+async def test_unforced_reset_leaves_the_client_connected(rig: Rig) -> None:
+    async with subscriber(rig, *await credentials(PRIMARY)):
+        port = await peer_port(rig)
+        assert (await rig.reset(force_disconnect=False)).status == 200
+        _, said = await publish(rig, *await credentials(PRIMARY))
+        assert "received CONNACK (4)" in said
+        assert is_established(port)
+        assert (await rig.sessions())["d1"]["current"] is False
+
+
+async def test_refused_login_under_its_client_id_does_not_disturb_the_client(rig: Rig) -> None:
+    flags = await credentials(PRIMARY)
+    async with subscriber(rig, *flags) as client:
+        port = await peer_port(rig)
+        _, said = await publish(rig, *flags[:-1], "0" * 64)
+        assert "received CONNACK (4)" in said
+        assert await peer_port(rig) == port
+        command = {"command_name": "still_there", "timeout": 0.01}
+        await rig.call("POST", "/_platform/devices/d1/commands", command)
+        assert client.stdout
+        async with asyncio.timeout(DEADLINE_S):
+            line = (await client.stdout.readline()).decode()
+    assert line.startswith("1 $oc/devices/d1/sys/commands/request_id=")
+    assert "still_there" in line
