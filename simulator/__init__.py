@@ -1,0 +1,1 @@
+"""The device side: simulated devices, scenarios, the oracle and the reports."""

@@ -1,0 +1,5 @@
+"""`python -m simulator` is `keyturn`."""
+
+from simulator.cli import main
+
+main()

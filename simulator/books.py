@@ -1,0 +1,142 @@
+"""The books: the devices' journal held against the platform's. Pure.
+
+Both journals count seconds of the machine's monotonic clock from a header that ties them to wall time; times here
+are the device side's.
+"""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+Record = dict[str, Any]
+
+# Two wall-clock readings of one machine may differ by this much; within it both files share one monotonic clock.
+SAME_CLOCK_S = 0.1
+STALE_HOUR = "stale_hour"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A session that lived on after its secret was reset."""
+
+    since: float
+    until: float
+
+
+@dataclass(slots=True)
+class Messages:
+    """One device's uplinks by sequence number."""
+
+    sent: Counter[int] = field(default_factory=Counter)
+    sent_at: dict[int, float] = field(default_factory=dict)
+    acknowledged: set[int] = field(default_factory=set)
+    recorded: Counter[int] = field(default_factory=Counter)
+
+    def bad(self, stat: str) -> list[int]:
+        """The sequence numbers that a statistic counts."""
+        match stat:
+            case "sent":
+                return list(self.sent)
+            case "lost":
+                return [seq for seq in self.acknowledged if not self.recorded[seq]]
+            case "unconfirmed":
+                return [seq for seq in self.sent if seq not in self.acknowledged]
+            case "duplicated":
+                return [seq for seq, times in self.recorded.items() if times > 1]
+            case _:  # unexplained: recorded more often than it was sent
+                return [seq for seq, times in self.recorded.items() if times > self.sent[seq]]
+
+
+@dataclass(slots=True)
+class _Session:
+    slot: str
+    version: int
+    stale_since: float | None = None
+
+
+class Books:
+    """What both journals say together."""
+
+    def __init__(self, device_records: Iterable[Record], platform_records: Iterable[Record]) -> None:
+        self._messages: defaultdict[str, Messages] = defaultdict(Messages)
+        self._exposures: defaultdict[str, list[Exposure]] = defaultdict(list)
+        self._misjudged: defaultdict[str, list[float]] = defaultdict(list)
+        self._sessions: dict[str, _Session] = {}
+        self._offset = 0.0
+        self._end = 0.0
+        self._take_devices(device_records)
+        self._take_platform(platform_records)
+
+    def exposures(self, device_id: str) -> list[Exposure]:
+        return self._exposures.get(device_id, [])
+
+    def tally(self, metric: str, stat: str, device_id: str, since: float, until: float) -> int:
+        """Count for one device between two times; a message belongs to when it was first sent."""
+        if metric == "misjudged":
+            times = self._misjudged.get(device_id, [])
+            return bisect_right(times, until) - bisect_right(times, since)
+        if metric == "stale_sessions":
+            return sum(one.since <= until <= one.until for one in self.exposures(device_id))
+        messages = self._messages.get(device_id)
+        if messages is None:
+            return 0
+        return sum(since <= messages.sent_at.get(seq, since) <= until for seq in messages.bad(stat))
+
+    # -- the devices' side
+
+    def _take_devices(self, records: Iterable[Record]) -> None:
+        for record in records:
+            match record["kind"]:
+                case "header":
+                    self._offset = record["wall"] - record["monotonic"]
+                case "sent":
+                    messages = self._messages[record["device"]]
+                    for seq in range(record["first"], record["last"] + 1):
+                        messages.sent[seq] += 1
+                        messages.sent_at.setdefault(seq, record["t"])
+                case "acked":
+                    acknowledged = range(record["first"], record["last"] + 1)
+                    self._messages[record["device"]].acknowledged.update(acknowledged)
+            self._end = record["t"]
+
+    # -- the platform's side
+
+    def _take_platform(self, records: Iterable[Record]) -> None:
+        shift = 0.0
+        for record in records:
+            if record["kind"] == "header":
+                self._end_sessions(record["t"] + shift)
+                shift = record["wall"] - record["monotonic"] - self._offset
+                shift = 0.0 if abs(shift) < SAME_CLOCK_S else shift
+            else:
+                self._take_platform_record(record, record["t"] + shift)
+        self._end_sessions(self._end)
+
+    def _take_platform_record(self, record: Record, t: float) -> None:
+        device_id: str = record.get("device") or ""
+        match record["kind"]:
+            case "accepted":
+                self._end_session(device_id, t)
+                self._sessions[device_id] = _Session(record["slot"], record["version"])
+            case "detached":
+                self._end_session(device_id, t)
+            case "reset":
+                session = self._sessions.get(device_id)
+                if session and session.slot == record["slot"] and not record["cut"]:
+                    session.stale_since = session.stale_since or t
+            case "refused" if record["reason"] == STALE_HOUR and device_id:
+                self._misjudged[device_id].append(t)
+            case "uplink" if record["qos"]:
+                recorded = self._messages[device_id].recorded
+                recorded.update(range(record["first"], record["last"] + 1))
+
+    def _end_sessions(self, t: float) -> None:
+        for device_id in list(self._sessions):
+            self._end_session(device_id, t)
+
+    def _end_session(self, device_id: str, t: float) -> None:
+        session = self._sessions.pop(device_id, None)
+        if session is not None and session.stale_since is not None:
+            self._exposures[device_id].append(Exposure(session.stale_since, t))

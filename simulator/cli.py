@@ -1,0 +1,158 @@
+"""The command line: the only place where everything is wired together."""
+
+import asyncio
+import sys
+import traceback
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from simulator.errors import KeyturnError, PlatformUnreachable
+from simulator.verdict import ExitCode
+
+DEFAULT_REPORT = Path("keyturn-report")
+
+app = typer.Typer(
+    name="keyturn",
+    help="Turn the keys of a live device fleet and see what happens.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+devices_app = typer.Typer(help="Devices that you already have.", no_args_is_help=True)
+app.add_typer(devices_app, name="devices")
+
+T = TypeVar("T")
+
+Scenario = Annotated[str, typer.Argument(help="A scenario file, or the name of a packaged one.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a value, e.g. fleets.meters.count=50.", metavar="PATH=VALUE")
+]
+
+
+@app.command()
+def run(
+    scenario: Scenario,
+    platform: Annotated[str, typer.Option(help="'embedded', or the address of a control API (https://host).")] = "",
+    report: Annotated[Path, typer.Option(help="The folder for journals and results.")] = DEFAULT_REPORT,
+    seed: Annotated[int | None, typer.Option(help="Draws secrets, waves and jitter.")] = None,
+    overrides: Overrides = None,
+    owned: Annotated[
+        bool, typer.Option("--i-own-this-fleet", help="Go on against a platform that is not keyturn's.")
+    ] = False,
+) -> None:
+    """Run a scenario and judge it. Exit 0 passed, 1 failed, 2 bad usage, 3 platform unreachable, 4 crash, 5 invalid."""
+    from simulator.report.folder import judge_folder, prepare, write_results
+    from simulator.report.progress import Progress
+    from simulator.report.summary import print_summary
+    from simulator.run import Play
+    from simulator.scenario.parser import load
+
+    console = Console()
+    changes = [*(overrides or ()), *_platform_override(platform)]
+    loaded = load(scenario, overrides=changes, seed=seed)
+    prepare(report)
+    _in_loop(Play(loaded, report, owned=owned).run(Progress(console)))
+    judged = judge_folder(report)
+    write_results(report, judged)
+    print_summary(console, judged.report, judged.device_records, judged.platform_records)
+    console.print(f"Journals and results: {report}/", highlight=False)
+    raise typer.Exit(judged.report.exit_code)
+
+
+@app.command()
+def check(scenario: Scenario, overrides: Overrides = None) -> None:
+    """Read a scenario, say what is wrong with it, and draw its timeline."""
+    from simulator.report.plan import print_plan
+    from simulator.scenario.parser import load
+
+    print_plan(Console(), load(scenario, overrides=overrides or ()))
+
+
+@app.command("report")
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.")] = DEFAULT_REPORT,
+) -> None:
+    """Judge a run again from its journals alone; the exit code is the run's."""
+    from simulator.report.folder import judge_folder, write_results
+    from simulator.report.summary import print_summary
+
+    judged = judge_folder(folder)
+    write_results(folder, judged)
+    print_summary(Console(), judged.report, judged.device_records, judged.platform_records)
+    raise typer.Exit(judged.report.exit_code)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def serve(context: typer.Context) -> None:
+    """Run the platform alone, for your own devices and tools; 'keyturn serve --help' lists its flags."""
+    from simulator.embedded import serve as serve_platform
+
+    raise typer.Exit(serve_platform(context.args))
+
+
+@devices_app.command("import")
+def import_devices(
+    file: Annotated[Path, typer.Argument(help="CSV or JSON with device_id, primary, secondary.")],
+    platform: Annotated[str, typer.Option(help="The control API of a running platform.")] = "http://127.0.0.1:8080",
+    token_env: Annotated[str, typer.Option(help="The environment variable that holds its token.")] = "",
+) -> None:
+    """Register devices with the secrets they already have at a running keyturn platform: all of them, or none."""
+    from simulator.control import Control
+    from simulator.identities import read_identities
+    from simulator.target import token_from
+    from simulator.world import provision
+
+    identities, token = read_identities(file), token_from(token_env)
+
+    async def register() -> None:
+        async with Control(platform, token=token) as control:
+            await provision(control, identities)
+
+    _in_loop(register())
+    Console().print(f"{len(identities)} devices registered at {platform}", highlight=False)
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one clear message on stderr."""
+    try:
+        code = app(standalone_mode=False)
+    except KeyturnError as error:
+        _end(str(error), ExitCode.UNREACHABLE if isinstance(error, PlatformUnreachable) else ExitCode.USAGE)
+    except typer.Abort:
+        sys.exit(ExitCode.INTERRUPTED)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the guard of the process: our own crash is exit 4
+        if isinstance(getattr(error, "exit_code", None), int) and hasattr(error, "format_message"):
+            _end(error.format_message(), ExitCode.USAGE)
+        traceback.print_exc()
+        sys.exit(ExitCode.CRASHED)
+    sys.exit(code)
+
+
+def _platform_override(platform: str) -> list[str]:
+    if platform in ("", "embedded"):
+        return ["platform={kind: embedded}"] if platform else []
+    return ["platform.kind=remote", f"platform.api='{platform}'"]
+
+
+def _in_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _end(message: str, code: ExitCode) -> NoReturn:
+    sys.stderr.write(f"keyturn: {message}\n")
+    sys.exit(code)

@@ -1,0 +1,133 @@
+"""The HTTP client of the control API: the vendor's calls, and the local platform's own under `/_platform`."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from simulator.device.keyring import Slot
+from simulator.errors import PlatformUnreachable
+from simulator.ledger import Identity
+
+REQUEST_TIMEOUT_S = 30.0
+MAX_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the platform answered; a refusal is an answer."""
+
+    status: int
+    body: dict[str, Any] = field(repr=False)  # a reset's answer holds the secret
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def problem(self) -> str:
+        """The vendor's error code and message, for a report."""
+        return f"{self.status} {self.body.get('error_code', '')} {self.body.get('error_msg', '')}".strip()
+
+
+class Control:
+    """One platform's control API. Every call raises PlatformUnreachable when there is no answer."""
+
+    def __init__(self, api: str, project_id: str = "default", instance_id: str = "", token: str = "") -> None:
+        self.api = api.rstrip("/")
+        self._project = f"{self.api}/v5/iot/{project_id}/devices"
+        headers = {"Instance-Id": instance_id, "X-Auth-Token": token}
+        self._session = aiohttp.ClientSession(
+            headers={name: value for name, value in headers.items() if value},
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
+            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    # -- the vendor's API
+
+    async def reset_secret(
+        self, device_id: str, slot: Slot, *, secret: str | None = None, force_disconnect: bool = False
+    ) -> Answer:
+        """Reset one slot's secret (api-iothub/iot_06_v5_0093); without `secret` the platform generates one."""
+        body: dict[str, Any] = {"secret_type": slot.upper(), "force_disconnect": force_disconnect}
+        if secret is not None:
+            body["secret"] = secret
+        url = f"{self._project}/{device_id}/action?action_id=resetSecret"
+        return await self._call("POST", url, orjson.dumps(body))
+
+    async def freeze(self, device_id: str) -> Answer:
+        return await self._call("POST", f"{self._project}/{device_id}/freeze")
+
+    async def unfreeze(self, device_id: str) -> Answer:
+        return await self._call("POST", f"{self._project}/{device_id}/unfreeze")
+
+    # -- the local platform's own
+
+    async def describe(self) -> Answer:
+        """Who answers there: 404 from a platform that is not ours."""
+        return await self._call("GET", f"{self.api}/_platform")
+
+    async def provision(self, identities: Iterable[Identity]) -> Answer:
+        """Register devices with their secrets in one call: all or none."""
+        lines = b"\n".join(
+            orjson.dumps({"device_id": one.device_id, "primary": one.primary, "secondary": one.secondary})
+            for one in identities
+        )
+        return await self._call("POST", f"{self.api}/_platform/devices", lines, "application/x-ndjson")
+
+    async def command(self, device_id: str, name: str, paras: dict[str, Any], *, timeout_s: float) -> Answer:
+        """Send a command to an online device and wait for its response."""
+        body = {"command_name": name, "service_id": "keyturn", "paras": paras, "timeout": timeout_s}
+        url = f"{self.api}/_platform/devices/{device_id}/commands"
+        return await self._call("POST", url, orjson.dumps(body))
+
+    async def statistics(self) -> Answer:
+        return await self._call("GET", f"{self.api}/_platform/statistics")
+
+    async def journal(self) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+        """Follow the platform's journal: (number in its run, record), from the oldest it keeps.
+
+        Ends when the platform stops; PlatformUnreachable when the connection breaks.
+        """
+        number = 0
+        try:
+            async with self._session.get(
+                f"{self.api}/_platform/journal", timeout=aiohttp.ClientTimeout(total=None)
+            ) as answer:
+                async for line in answer.content:
+                    if line.startswith(b"id:"):
+                        number = int(line[3:])
+                    elif line.startswith(b"data:"):
+                        yield number, orjson.loads(line[5:])
+        except aiohttp.ClientError as error:
+            raise self._unreachable(error) from error
+
+    async def _call(self, method: str, url: str, data: bytes | None = None, kind: str = "application/json") -> Answer:
+        headers = {"Content-Type": kind} if data is not None else None
+        try:
+            async with self._session.request(method, url, data=data, headers=headers) as answer:
+                return Answer(answer.status, _json_object(await answer.read()))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> PlatformUnreachable:
+        return PlatformUnreachable(f"no answer from the control API at {self.api}: {error or type(error).__name__}")
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(data) if data else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}

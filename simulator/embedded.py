@@ -1,0 +1,91 @@
+"""Starts the local platform for the simulator: as a child process, or as the command `keyturn serve`.
+
+The one module of the simulator that knows the platform's package.
+"""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import orjson
+
+from simulator.errors import KeyturnError
+from simulator.links.link import Endpoint
+
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+
+
+class PlatformFailed(KeyturnError):
+    """The embedded platform did not come up or went down by itself; its own words are in the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPlatform:
+    """A platform that lives as long as this run."""
+
+    api: str
+    mqtt: Endpoint
+    process: asyncio.subprocess.Process
+
+
+@asynccontextmanager
+async def child_platform(journal: Path) -> AsyncIterator[EmbeddedPlatform]:
+    """Run the platform in a child process on free loopback ports; it ends when we do, even if we are killed.
+
+    Its database lives in a temporary folder, because it holds secrets; its journal, which does not, is kept.
+    """
+    with tempfile.TemporaryDirectory(prefix="keyturn-") as folder, (Path(folder) / "stderr").open("w+") as words:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "broker", "--mqtt-port", "0", "--http-port", "0", "--parent-pipe"),
+            *("--db", str(Path(folder) / "platform.db"), "--journal", str(journal)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=words,
+            start_new_session=True,  # Ctrl-C is for us: we stop the devices before the platform goes
+        )
+        try:
+            yield await _ready(process, words)
+        finally:
+            await _stop(process)
+
+
+async def _ready(process: asyncio.subprocess.Process, words: TextIO) -> EmbeddedPlatform:
+    assert process.stdout is not None, "opened as a pipe"
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            line = await process.stdout.readline()
+        ready = orjson.loads(line)
+        api, mqtt = ready["http"], ready["mqtt"]
+    except (TimeoutError, orjson.JSONDecodeError, KeyError) as error:
+        words.seek(0)
+        raise PlatformFailed(f"the embedded platform did not start: {words.read().strip() or error}") from error
+    return EmbeddedPlatform(f"http://{api['host']}:{api['port']}", Endpoint(mqtt["host"], mqtt["port"]), process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    assert process.stdin is not None, "opened as a pipe"
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Run the platform alone, in this process, until it is told to stop; give its exit code."""
+    from broker.__main__ import main  # the web framework takes a while to import, and only this command needs it
+
+    return main(list(arguments))

@@ -1,0 +1,37 @@
+"""What this machine lets one process do, and whether a fleet fits; checked before the first socket opens."""
+
+import contextlib
+import resource
+
+from simulator.errors import UsageError
+from simulator.links.dialler import source_ports
+
+SPARE_DESCRIPTORS = 1000
+SPARE_PORTS = 500
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files to the hard one; give what is in force."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def check_room(devices: int, *, platform_in_loop: bool = False) -> None:
+    """Refuse a fleet that cannot be online at once, with the arithmetic."""
+    limit = raise_descriptor_limit()
+    per_device = 2 if platform_in_loop else 1
+    room = (limit - SPARE_DESCRIPTORS) // per_device
+    if devices > room:
+        raise UsageError(
+            f"{devices} devices need {devices * per_device} file descriptors and {SPARE_DESCRIPTORS} to spare, "
+            f"but this process may open {limit}: at most {room} devices (raise 'ulimit -n')"
+        )
+    low, high = source_ports()
+    ports = high - low + 1 - SPARE_PORTS
+    if devices > ports:
+        raise UsageError(
+            f"{devices} devices need as many source ports to one address, but {low}-{high} leaves {ports} "
+            "(widen net.ipv4.ip_local_port_range)"
+        )

@@ -1,0 +1,68 @@
+"""The rules that every link obeys.
+
+A link is one attempt. It never raises for the network: it tells its owner `Accepted` at most once, and ends in
+exactly one of `Refused`, `Unreachable` or `LinkLost` — or in silence after `close`, whose caller wants no news.
+The terminal event comes after the link's file descriptor is gone, so that the next attempt needs no second one.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from simulator.credentials import MqttCredentials
+from simulator.device.events import LinkEvent
+from simulator.links.outbox import Message, Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the platform takes devices; a resolved address, so that no attempt waits for a name server."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """How a fleet's links behave; times in seconds."""
+
+    keepalive_s: int = 120
+    connect_timeout_s: float = 30.0
+
+
+class LinkOwner(Protocol):
+    """The device that a link works for."""
+
+    def link_event(self, event: LinkEvent) -> None: ...
+
+    def message_arrived(self, topic: str, payload: bytes) -> None: ...
+
+    def message_acknowledged(self, message: Message) -> None: ...
+
+    def messages_sent(self, messages: list[Message]) -> None: ...
+
+
+class Link(Protocol):
+    """One attempt to reach the platform, and the connection that came of it."""
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish with QoS 0; without effect once the link has ended."""
+
+    def send_due(self) -> None:
+        """Send what the outbox has room for (QoS 1)."""
+
+    def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Ask for a subscription; without effect once the link has ended."""
+
+    def close(self) -> None:
+        """End the link cleanly; no event follows."""
+
+    def cut(self, reason: str) -> None:
+        """End the link as a broken network would; its terminal event follows."""
+
+
+class LinkEngine(Protocol):
+    """Opens links for a fleet; `open_links` counts those that still hold a descriptor or want one."""
+
+    open_links: int
+
+    def open(self, owner: LinkOwner, attempt: int, credentials: MqttCredentials, outbox: Outbox) -> Link: ...

@@ -1,0 +1,88 @@
+"""`results.json`: a judged run as data, for machines and for comparing runs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from simulator.facts import StepFacts
+from simulator.verdict import ExitCode, RunReport
+
+END_STATES = ("connected", "recovered", "stranded", "gave_up", "locked_out", "unsettled")
+STEP_COUNTS = ("connects", "refused", "unreachable", "old_secret_accepted")
+STEP_TIMES = ("outage", "connect_latency")
+TIMES = ("p50", "p99", "max")
+MESSAGES = ("sent", "lost", "unconfirmed", "duplicated", "unexplained")
+
+
+def results(report: RunReport) -> dict[str, Any]:
+    """Everything that a verdict rests on; times in seconds, null where nothing was measured."""
+    return {
+        "scenario": report.header["scenario"],
+        "intent": report.header["intent"],
+        "seed": report.header["seed"],
+        "run": report.header["run"],
+        "started": report.header["wall"],
+        "duration": round(report.oracle.ended_at - report.header["t"], 3),
+        "verdict": report.exit_code.name.lower(),
+        "exit_code": int(report.exit_code),
+        "interrupted": report.interrupted,
+        "unreachable": report.unreachable,
+        "devices": len(report.oracle.devices),
+        "end": {name: value(report, f"{name} == 0") for name in END_STATES},
+        "slots": {slot: value(report, f"slot.{slot} == 0") for slot in ("primary", "secondary")},
+        "messages": {stat: value(report, f"messages.{stat} == 0") for stat in MESSAGES},
+        "exposure": {stat: value(report, f"exposure.{stat} == 0s") for stat in TIMES},
+        "lag_p99": round(report.measures.lag_p99_s(), 4),
+        "steps": list(_steps(report)),
+        "expectations": [
+            {
+                "text": str(outcome.expectation),
+                "verdict": outcome.verdict,
+                "observed": outcome.observed,
+                "worst": list(outcome.worst),
+            }
+            for outcome in report.outcomes
+        ],
+        "crashes": len(report.oracle.crashes),
+        "torn_lines": report.torn_lines,
+    }
+
+
+def value(report: RunReport, text: str) -> float | None:
+    """The number behind an expectation; None when it could not be measured."""
+    measured = report.measure(text)
+    return None if measured.value is None else round(measured.value, 6)
+
+
+def _steps(report: RunReport) -> Iterator[dict[str, Any]]:
+    for step in report.steps:
+        yield {
+            "id": step.step,
+            "verb": step.verb,
+            "state": step.state,
+            "detail": step.detail,
+            "duration": _duration(step),
+            **(_numbers(report, step.step) if step.fleets and step.state != "skipped" else {}),
+        }
+
+
+def _numbers(report: RunReport, step: str) -> dict[str, Any]:
+    counts: dict[str, Any] = {name: value(report, f"{step}: {name} == 0") for name in STEP_COUNTS}
+    times = {name: {stat: value(report, f"{step}: {name}.{stat} == 0s") for stat in TIMES} for name in STEP_TIMES}
+    return {**counts, **times}
+
+
+def _duration(step: StepFacts) -> float | None:
+    return None if step.ended is None else round(step.ended - step.started, 3)
+
+
+def exit_word(code: ExitCode) -> str:
+    """The verdict as a person says it."""
+    return {
+        ExitCode.PASSED: "PASSED",
+        ExitCode.FAILED: "FAILED",
+        ExitCode.UNREACHABLE: "PLATFORM UNREACHABLE",
+        ExitCode.CRASHED: "CRASHED",
+        ExitCode.INVALID: "INVALID",
+        ExitCode.INTERRUPTED: "INTERRUPTED",
+        ExitCode.USAGE: "BAD USAGE",
+    }[code]

@@ -1,0 +1,140 @@
+"""The summary on the terminal: the verdict with its evidence."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from simulator.expectations import Verdict
+from simulator.report.results import exit_word, results
+from simulator.report.timeline import device_lines
+from simulator.verdict import ExitCode, RunReport
+
+Record = dict[str, Any]
+
+MARKS = {Verdict.PASSED: ("✓", "green"), Verdict.FAILED: ("✗", "bold red"), Verdict.INVALID: ("?", "yellow")}
+STEP_COLOURS = {"done": "green", "failed": "bold red", "skipped": "yellow", "running": "yellow"}
+LONGEST_STORY = 24
+
+
+def print_summary(
+    console: Console, report: RunReport, device_records: Sequence[Record], platform_records: Sequence[Record]
+) -> None:
+    """Print steps, expectations, and, for a failure, the stories of the worst devices."""
+    found = results(report)
+    console.print(_headline(report, found))
+    console.print(_steps(found))
+    console.print(_end(found))
+    if found["expectations"]:
+        console.print(_expectations(report))
+    for device_id in report.worst:
+        console.print(_story(report, device_id, device_records, platform_records))
+    for crash in report.oracle.crashes[:1]:
+        console.print(Text(f"\nThe simulator crashed {len(report.oracle.crashes)} times, first in {crash['device']}:"))
+        console.print(Text(crash["traceback"], style="red"))
+    console.print(_verdict(report, found))
+
+
+def _headline(report: RunReport, found: dict[str, Any]) -> RenderableType:
+    title = Text.assemble("\n", (found["scenario"], "bold"))
+    title.append(f"\n{found['devices']} devices, seed {found['seed']}, {found['duration']:.1f} s, {found['intent']}")
+    if report.unreachable:
+        title.append(f"\nThe platform went away: {report.unreachable}", style="red")
+    if found["torn_lines"]:
+        title.append(f"\n{found['torn_lines']} torn journal lines were passed over", style="yellow")
+    return title
+
+
+def _steps(found: dict[str, Any]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("step", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("took", "connects", "refused", "outage p50", "p99", "max"):
+        table.add_column(name, justify="right", no_wrap=True)
+    details: list[Text] = []
+    for step in found["steps"]:
+        outage = step.get("outage") or {}
+        table.add_row(
+            step["id"],
+            Text(step["state"], style=STEP_COLOURS[step["state"]]),
+            _seconds(step["duration"]),
+            _count(step.get("connects")),
+            _count(step.get("refused")),
+            *(_seconds(outage.get(stat)) for stat in ("p50", "p99", "max")),
+        )
+        if step["detail"]:
+            details.append(Text(f"{step['id']}: {step['detail']}", style=STEP_COLOURS[step["state"]]))
+    return Group(table, *details)
+
+
+def _end(found: dict[str, Any]) -> RenderableType:
+    end, slots, messages = found["end"], found["slots"], found["messages"]
+    parts = [
+        f"{_count(end['connected'])} connected ({_count(slots['primary'])} on the primary, "
+        f"{_count(slots['secondary'])} on the secondary)"
+    ]
+    parts += [f"{_count(end[name])} {name.replace('_', ' ')}" for name in ("stranded", "gave_up", "unsettled")]
+    line = Text("At the end: " + ", ".join(parts))
+    if messages["sent"] is not None:
+        told = ", ".join(f"{_count(messages[name])} {name}" for name in ("sent", "lost", "unconfirmed", "duplicated"))
+        line.append(f"\nMessages:   {told}")
+    if found["intent"] == "revocation" or found["exposure"]["max"]:
+        line.append(f"\nExposure:   {_seconds(found['exposure']['max'])} at the longest on a retired secret")
+    return line
+
+
+def _expectations(report: RunReport) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for outcome in report.outcomes:
+        mark, style = MARKS[outcome.verdict]
+        table.add_row(Text(mark, style=style), str(outcome.expectation), Text(outcome.observed, style="dim"))
+    return Padding(table, (1, 0, 0, 0))
+
+
+def _story(
+    report: RunReport, device_id: str, device_records: Sequence[Record], platform_records: Sequence[Record]
+) -> RenderableType:
+    lines = device_lines(device_id, device_records, platform_records)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for t, who, what in _shortened(lines):
+        table.add_row(Text(t if isinstance(t, str) else f"{t - report.header['t']:.3f} s", style="dim"), who, what)
+    return Group(Text(f"\n{device_id}", style="bold"), table)
+
+
+def _shortened(lines: Sequence[tuple[float, str, str]]) -> Iterator[tuple[float | str, str, str]]:
+    """The beginning and the end of a long story."""
+    if len(lines) <= LONGEST_STORY:
+        yield from lines
+        return
+    half = LONGEST_STORY // 2
+    yield from lines[:half]
+    yield "…", "", f"{len(lines) - 2 * half} lines more in journal.jsonl"
+    yield from lines[-half:]
+
+
+def _verdict(report: RunReport, found: dict[str, Any]) -> RenderableType:
+    code = report.exit_code
+    colour = "bold green" if code is ExitCode.PASSED else "bold red"
+    line = Text.assemble("\n", (exit_word(code), colour), f" (exit {int(code)})")
+    limit = report.header["loop_lag_limit"]
+    if found["lag_p99"] > limit:
+        line.append(
+            f"\nThis simulator was late itself: loop lag p99 {found['lag_p99'] * 1000:.0f} ms, "
+            f"limit {limit * 1000:.0f} ms. Counts hold; times and rates are invalid.",
+            style="yellow",
+        )
+    return line
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"

@@ -1,0 +1,150 @@
+"""A scenario: platform, fleets, timeline and expectations. The same model reads files and is built in Python."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from simulator.device.profiles import PROFILES
+from simulator.scenario.checks import dependencies, expectation_problems, timeline_problems
+from simulator.scenario.steps import Step
+from simulator.scenario.strict import Problem, Strict, refuse
+from simulator.scenario.values import (
+    AnyExpectation,
+    Bit,
+    DeviceFile,
+    FleetName,
+    KeepaliveSeconds,
+    PositiveSeconds,
+    Seconds,
+    Share,
+    SignedSeconds,
+    Title,
+    Token,
+    not_built_yet,
+)
+from simulator.suggestions import hint
+
+LARGEST_FLEET = 1_000_000
+LARGEST_MESSAGE = 1_048_576
+
+_REMOTE_ONLY = ("api", "mqtt", "token_env")
+
+
+def _url(value: str, *schemes: str) -> str:
+    try:
+        url = urlsplit(value)
+        wanted = url.scheme in schemes and url.hostname and url.port != 0
+        good = wanted and url.username is None and value.isascii() and value.isprintable()
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"an address such as {schemes[0]}://host:port is needed, not {value!r}")
+    return value
+
+
+class Platform(Strict):
+    """Where the devices connect: a platform of our own for this run, or one that is already there.
+
+    `mqtt` is asked of the platform when it is left out; `token_env` names the variable that holds the API's token.
+    """
+
+    kind: Annotated[Literal["embedded", "remote"], not_built_yet("broker-only", use="embedded or remote")] = "embedded"
+    api: Annotated[str, AfterValidator(lambda value: _url(value, "http", "https"))] | None = None
+    mqtt: Annotated[str, AfterValidator(lambda value: _url(value, "mqtt"))] | None = None
+    project_id: Token = "default"
+    instance_id: Token | None = None
+    token_env: Token | None = None
+    preset: Literal["iotda-standard"] = "iotda-standard"
+    engine: Literal["builtin"] = "builtin"
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        if self.kind == "remote" and self.api is None:
+            raise ValueError("a remote platform needs api, the address of its control API")
+        if self.kind == "embedded":
+            strangers = [key for key in _REMOTE_ONLY if getattr(self, key) is not None]
+            refuse([Problem((key,), f"{key} belongs to a platform of kind remote") for key in strangers])
+        return self
+
+
+class Telemetry(Strict):
+    """What a device reports while it is online; `size` is the payload's bytes, at least."""
+
+    every: PositiveSeconds
+    qos: Bit = 1
+    size: Annotated[int, Field(ge=1, le=LARGEST_MESSAGE)] | None = None
+
+
+FallbackName = Literal[
+    "primary-only", "primary-then-secondary", "sticky-last-good", "alternate", "newest-first", "profile"
+]
+
+
+class Fleet(Strict):
+    """Devices of one kind: `count` of them with secrets drawn from the seed, or the ones listed in a file.
+
+    `fallback: profile` leaves the order of secrets to each profile. `clock_skew` is added to a device's clock.
+    """
+
+    count: Annotated[int, Field(ge=1, le=LARGEST_FLEET)] | None = None
+    devices: DeviceFile | None = None
+    protocol: Annotated[Literal["mqtt"], not_built_yet("lwm2m", use="mqtt")] = "mqtt"
+    secrets: Literal["primary", "both"] = "both"
+    fallback: FallbackName = "primary-then-secondary"
+    profiles: Annotated[Mapping[str, Share], Field(min_length=1)] = {"full-jitter": 1.0}
+    telemetry: Telemetry | None = None
+    sign: Bit | None = None
+    keepalive: KeepaliveSeconds = 120
+    clock_skew: SignedSeconds = 0.0
+    link: Annotated[Literal["native"], not_built_yet("paho", "aiomqtt", use="native")] = "native"
+    session: Annotated[Literal["clean"], not_built_yet("persistent", use="clean")] = "clean"
+    mqtt: Annotated[Literal["3.1.1"], not_built_yet("5", "5.0", use="'3.1.1'")] = "3.1.1"
+
+    @model_validator(mode="after")
+    def _check_source_and_profiles(self) -> Self:
+        if (self.count is None) == (self.devices is None):
+            raise ValueError("a fleet needs either count or devices, and not both")
+        unknown = [
+            Problem(("profiles", name, "[key]"), f"unknown profile {name!r}{hint(name, PROFILES, 'profiles')}")
+            for name in self.profiles
+            if name not in PROFILES
+        ]
+        total = sum(self.profiles.values())
+        if abs(total - 1) > 1e-9:
+            unknown.append(Problem(("profiles",), f"the shares sum to {total * 100:.10g}%, not to 100%"))
+        refuse(unknown)
+        return self
+
+
+class Scenario(Strict):
+    """A whole run. `settle`: the longest wait at the end, in seconds, for devices that are still on their way.
+
+    `loop_lag_limit`: when the simulator itself is later than this (p99, seconds), times and rates are invalid.
+    """
+
+    name: Title
+    description: str = ""
+    intent: Literal["routine", "revocation"] = "routine"
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
+    settle: Seconds = 30.0
+    loop_lag_limit: PositiveSeconds = 0.25
+    platform: Platform = Platform()
+    fleets: Annotated[Mapping[FleetName, Fleet], Field(min_length=1)]
+    timeline: Annotated[Sequence[Step], AfterValidator(tuple), Field(min_length=1)]
+    expect: Annotated[Sequence[AnyExpectation], AfterValidator(tuple)] = ()
+
+    def dependencies(self) -> dict[str, tuple[str, ...]]:
+        """The steps that each step waits for, in the order of the timeline."""
+        return dependencies(self.timeline)
+
+    @model_validator(mode="after")
+    def _check_references(self) -> Self:
+        refuse(
+            [
+                *timeline_problems(self.timeline, self.fleets),
+                *expectation_problems(self.expect, self.timeline, self.fleets),
+            ]
+        )
+        return self

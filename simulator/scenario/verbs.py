@@ -1,0 +1,221 @@
+"""What each verb of the timeline does to the fleets and to the platform."""
+
+import asyncio
+import itertools
+import math
+from collections.abc import Awaitable, Callable, Sequence
+
+from simulator.control import Answer, Control
+from simulator.credentials import fingerprint
+from simulator.device.keyring import Slot
+from simulator.driver import SET_SECRET, Driver
+from simulator.errors import PlatformUnreachable
+from simulator.fleet import Fleet
+from simulator.scenario.flow import each, until
+from simulator.scenario.steps import DeliverSecret, Network, ResetSecret, Step, Verb
+from simulator.world import World, shuffled
+
+RESETS_AT_ONCE = 64
+COMMANDS_AT_ONCE = 200
+COMMAND_TIMEOUT_S = 5.0
+RETRY_AFTER_S = 0.25
+WAVE_DRAW = -2
+
+
+class StepFailed(Exception):
+    """A step did not reach what it stands for; the message says how far it came."""
+
+
+class Verbs:
+    """Performs one step's verb; `unanswered` are the devices whose last reset got no reply yet."""
+
+    def __init__(self, world: World, control: Control, seed: int) -> None:
+        self._world = world
+        self._control = control
+        self._seed = seed
+        self._command_seq = itertools.count(1)
+        self.unanswered: set[str] = set()
+
+    def planned_s(self, step: Step) -> float:
+        """How long the step's own schedule takes: its ramp, or its waves but the last."""
+        devices = sum(len(fleet.drivers) for fleet in self._fleets(step))
+        waves_s = (math.ceil(devices / step.waves.size) - 1) * step.waves.every if step.waves else 0.0
+        return step.over + waves_s + (step.wait or 0.0)
+
+    async def perform(self, step: Step, aborted: Callable[[], bool]) -> None:
+        """Do it, until `aborted()`; StepFailed, or PlatformUnreachable when a call got no answer at all."""
+        match step.verb:
+            case Verb.START:
+                await self._spread(step, self._start)
+            case Verb.STOP:
+                await self._spread(step, self._stop)
+            case Verb.RECONNECT:
+                await self._spread(step, self._reconnect)
+            case Verb.NETWORK:
+                self._network(step)
+            case Verb.RESET_SECRET:
+                await self._reset(step, aborted)
+            case Verb.DELIVER_SECRET:
+                await self._deliver(step)
+            case Verb.FREEZE:
+                await self._call_for_each(step, self._control.freeze)
+            case Verb.UNFREEZE:
+                await self._call_for_each(step, self._control.unfreeze)
+            case Verb.WAIT:
+                assert step.wait is not None, "the verb is its key"
+                await asyncio.sleep(step.wait)
+
+    def _fleets(self, step: Step) -> list[Fleet]:
+        return [self._world.fleets[name] for name in step.fleets]
+
+    def _touch(self, step: Step, device_id: str, **fields: object) -> None:
+        """Open the step's window for a device."""
+        self._world.journal.write("action", device=device_id, step=step.id, verb=step.verb, **fields)
+
+    # -- on the devices
+
+    async def _spread(self, step: Step, act: Callable[[Step, Driver, float], None]) -> None:
+        for fleet in self._fleets(step):
+            if step.verb is Verb.START:
+                fleet.begin_telemetry()
+        await asyncio.wait(
+            [
+                asyncio.ensure_future(fleet.spread(step.over, lambda driver, when: act(step, driver, when)))
+                for fleet in self._fleets(step)
+            ]
+        )
+
+    def _start(self, step: Step, driver: Driver, intended: float) -> None:
+        self._touch(step, driver.device.device_id, intended=round(intended, 6))
+        driver.start()
+
+    def _stop(self, step: Step, driver: Driver, _intended: float) -> None:
+        self._touch(step, driver.device.device_id)
+        driver.stop()
+
+    def _reconnect(self, step: Step, driver: Driver, _intended: float) -> None:
+        self._touch(step, driver.device.device_id)
+        driver.cut("told to reconnect")
+
+    def _network(self, step: Step) -> None:
+        assert isinstance(step.action, Network), "the verb's own model"
+        fleet = self._world.fleets[step.action.fleet]
+        for device_id in fleet.drivers:
+            self._touch(step, device_id, state=step.action.state)
+        fleet.set_network(up=step.action.state == "up")
+
+    # -- through the control API
+
+    async def _call_for_each(self, step: Step, call: Callable[[str], Awaitable[Answer]]) -> None:
+        failures: list[str] = []
+
+        async def one(device_id: str) -> None:
+            self._touch(step, device_id)
+            answer = await call(device_id)
+            if not answer.ok:
+                failures.append(f"{device_id}: {answer.problem}")
+
+        await each([device for fleet in self._fleets(step) for device in fleet.drivers], RESETS_AT_ONCE, one)
+        _fail_with(failures, step.verb)
+
+    async def _reset(self, step: Step, aborted: Callable[[], bool]) -> None:
+        """Send the resets, wave after wave; done when every reply is in."""
+        action = step.action
+        assert isinstance(action, ResetSecret), "the verb's own model"
+        order = shuffled(list(self._world.fleets[action.fleet].drivers), self._seed, WAVE_DRAW)
+        failures: list[str] = []
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as waves:
+            begun = loop.time()
+            for number, wave in enumerate(_waves(step, order)):
+                if step.waves is not None:
+                    await asyncio.sleep(max(0.0, begun + number * step.waves.every - loop.time()))
+                if aborted():
+                    break
+                waves.create_task(
+                    each(wave, RESETS_AT_ONCE, lambda device_id: self._reset_one(step, action, device_id, failures)),
+                    name=f"{step.id}.wave-{number}",
+                )
+        _fail_with(failures, "reset")
+
+    async def _reset_one(self, step: Step, action: ResetSecret, device_id: str, failures: list[str]) -> None:
+        """Reset one device's secret; without a reply, ask again with the same value."""
+        slot, ledger = Slot(action.slot), self._world.ledger
+        secret = ledger.secret_for_reset(device_id, slot) if action.secret == "seeded" else None
+        about = {"device": device_id, "step": step.id, "slot": slot, "forced": action.force_disconnect}
+        mark = fingerprint(secret) if secret else None
+        self._touch(step, device_id, slot=slot)
+        answer: Answer | None = None
+        while answer is None:
+            self._world.journal.write("reset", state="sent", fingerprint=mark, **about)
+            try:
+                answer = await self._control.reset_secret(
+                    device_id, slot, secret=secret, force_disconnect=action.force_disconnect
+                )
+            except PlatformUnreachable:
+                self.unanswered.add(device_id)
+                self._world.journal.write("reset", state="unanswered", fingerprint=mark, **about)
+                await asyncio.sleep(RETRY_AFTER_S)
+        self.unanswered.discard(device_id)
+        if answer.ok:
+            ledger.reset_answered(device_id, slot, answer.body["secret"])
+            confirmed = fingerprint(answer.body["secret"])
+            self._world.journal.write("reset", state="answered", fingerprint=confirmed, **about)
+        else:
+            self._world.journal.write("reset", state="failed", fingerprint=mark, status=answer.status, **about)
+            failures.append(f"{device_id}: {answer.problem}")
+
+    # -- handing secrets to devices
+
+    async def _deliver(self, step: Step) -> None:
+        action = step.action
+        assert isinstance(action, DeliverSecret), "the verb's own model"
+        fleet = self._world.fleets[action.fleet]
+        waiting = dict.fromkeys(fleet.drivers)
+
+        async def one(driver: Driver) -> None:
+            await self._deliver_one(step, action, driver)
+            del waiting[driver.device.device_id]
+
+        try:
+            await each(fleet.drivers.values(), COMMANDS_AT_ONCE, one)
+        except asyncio.CancelledError:  # the step's time is up: say who is missing
+            if waiting:
+                named = ", ".join(itertools.islice(waiting, 3))
+                raise StepFailed(f"{len(waiting)} devices did not answer, among them {named}") from None
+            raise
+
+    async def _deliver_one(self, step: Step, action: DeliverSecret, driver: Driver) -> None:
+        device_id, slot, ledger = driver.device.device_id, Slot(action.slot), self._world.ledger
+        secret = ledger.secret_for_delivery(device_id, slot)
+        self._touch(step, device_id, slot=slot, via=action.via)
+        if action.via == "direct":
+            driver.issue(slot, secret)
+        else:
+            paras = {"secret_type": slot.upper(), "secret": secret, "seq": next(self._command_seq)}
+            while not await self._commanded(driver, paras):
+                await asyncio.sleep(RETRY_AFTER_S)
+        ledger.delivered(device_id, slot, secret)
+
+    async def _commanded(self, driver: Driver, paras: dict[str, object]) -> bool:
+        """Send `set_secret` once the device is online; False asks for another try."""
+        await until(lambda: driver.online)
+        try:
+            answer = await self._control.command(
+                driver.device.device_id, SET_SECRET, paras, timeout_s=COMMAND_TIMEOUT_S
+            )
+        except PlatformUnreachable:
+            return False
+        response = answer.body.get("response") or {}
+        return answer.ok and response.get("result_code") == 0
+
+
+def _waves(step: Step, order: Sequence[str]) -> list[Sequence[str]]:
+    if step.waves is None:
+        return [order]
+    return [order[start : start + step.waves.size] for start in range(0, len(order), step.waves.size)]
+
+
+def _fail_with(failures: Sequence[str], what: str) -> None:
+    if failures:
+        raise StepFailed(f"{len(failures)} devices: {what} failed, first {failures[0]}")

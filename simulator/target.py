@@ -1,0 +1,126 @@
+"""The platform that a run goes against: one of our own in a child process, or one that is already there."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import orjson
+
+from simulator.control import Control
+from simulator.embedded import child_platform
+from simulator.errors import PlatformUnreachable, UsageError
+from simulator.links.link import Endpoint
+from simulator.scenario.flow import until
+from simulator.scenario.model import Platform
+
+DEFAULT_MQTT_PORT = 1883
+COLLECT_TIMEOUT_S = 10.0
+RECONNECT_S = 0.25
+NOT_OURS = "that platform is not a keyturn platform: its secrets are reset for good; say --i-own-this-fleet to go on"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where devices connect and whom the runner calls. `ours`: it answers `/_platform`, and keeps a journal."""
+
+    control: Control
+    endpoint: Endpoint
+    ours: bool
+
+
+@asynccontextmanager
+async def open_target(platform: Platform, folder: Path, *, owned: bool) -> AsyncIterator[Target]:
+    """Start or find the platform; afterwards `folder/platform.jsonl` holds its journal, if it keeps one."""
+    if platform.kind == "embedded":
+        async with child_platform(folder / "platform.jsonl") as child, Control(child.api) as control:
+            yield Target(control, child.mqtt, ours=True)
+        return
+    assert platform.api is not None, "the model demands it"
+    token = token_from(platform.token_env)
+    async with Control(platform.api, platform.project_id, platform.instance_id or "", token) as control:
+        about = await control.describe()
+        if not about.ok and not owned:
+            raise UsageError(f"{platform.api}: {NOT_OURS}")
+        endpoint = await _endpoint(platform, about.body.get("mqtt") or {})
+        if not about.ok:
+            yield Target(control, endpoint, ours=False)
+            return
+        async with _collecting(control, folder / "platform.jsonl"):
+            yield Target(control, endpoint, ours=True)
+
+
+def token_from(variable: str | None) -> str:
+    """The API's token, from the environment variable that a user named; "" when none was."""
+    token = os.environ.get(variable, "") if variable else ""
+    if variable and not token:
+        raise UsageError(f"the environment variable {variable} is empty; expected the API's token")
+    return token
+
+
+async def _endpoint(platform: Platform, told: dict[str, object]) -> Endpoint:
+    """The MQTT address, resolved once so that no attempt waits for a name server."""
+    if platform.mqtt is not None:
+        url = urlsplit(platform.mqtt)
+        host, port = url.hostname or "", url.port or DEFAULT_MQTT_PORT
+    elif told:
+        host, port = str(told["host"]), int(str(told["port"]))
+    else:
+        raise UsageError("the platform does not tell its MQTT address: give platform.mqtt")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise PlatformUnreachable(f"{host}: {error.strerror}") from error
+    return Endpoint(str(found[0][4][0]), port)
+
+
+@asynccontextmanager
+async def _collecting(control: Control, path: Path) -> AsyncIterator[None]:
+    """Write the platform's journal to a file as it streams; leave when all of it has come."""
+    with path.open("wb") as file:
+        collector = _Collector(control, file)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(collector.collect(), name="platform.journal")
+            try:
+                yield
+            finally:
+                with contextlib.suppress(TimeoutError, PlatformUnreachable):
+                    async with asyncio.timeout(COLLECT_TIMEOUT_S):
+                        await collector.complete()
+                task.cancel()
+
+
+class _Collector:
+    """Follows a platform's journal through lost connections and restarts: each record once."""
+
+    def __init__(self, control: Control, file: BinaryIO) -> None:
+        self._control = control
+        self._file = file
+        self._run = ""
+        self._last = 0
+
+    async def collect(self) -> None:
+        while True:
+            with contextlib.suppress(PlatformUnreachable):
+                async for number, record in self._control.journal():
+                    self._take(number, record)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def complete(self) -> None:
+        """Wait until everything that the platform has journalled by now is here."""
+        wanted = (await self._control.describe()).body.get("journal_records", 0)
+        await until(lambda: self._last >= wanted)
+
+    def _take(self, number: int, record: dict[str, object]) -> None:
+        if record["kind"] == "header" and record["run"] != self._run:
+            self._run, self._last = str(record["run"]), 0
+        if number > self._last:
+            self._last = number
+            self._file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+            self._file.flush()

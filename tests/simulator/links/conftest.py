@@ -1,0 +1,21 @@
+"""Every test of links runs on both event loops, and every behaviour test on every engine."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+import uvloop
+
+from simulator.links.native import NativeEngine
+from tests.support.link_bench import EngineFactory
+
+ENGINES: dict[str, EngineFactory] = {"native": NativeEngine}
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> EngineFactory:
+    return ENGINES[request.param]

@@ -1,0 +1,305 @@
+"""The model as a Python builder, and what it refuses."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+
+from simulator.device.keyring import Fallback, Slot
+from simulator.expectations import parse
+from simulator.scenario.model import FallbackName, Fleet, Platform, Scenario, Telemetry
+from simulator.scenario.steps import (
+    DeliverSecret,
+    Network,
+    Reconnect,
+    ResetSecret,
+    Step,
+    Verb,
+    Waves,
+)
+
+
+def scenario(**changes: Any) -> Scenario:
+    plain = {
+        "name": "a name",
+        "fleets": {"meters": {"count": 5}, "valves": {"count": 3}},
+        "timeline": [{"id": "up", "start": ["meters"]}, {"id": "rest", "wait": 5}],
+    }
+    return Scenario.model_validate(plain | changes)
+
+
+def steps(*timeline: Mapping[str, Any]) -> Scenario:
+    return scenario(timeline=[{"id": f"s{number}", **step} for number, step in enumerate(timeline)])
+
+
+def problems(build: Any, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+    with pytest.raises(ValidationError) as caught:
+        build(*args, **kwargs)
+    return [(".".join(map(str, error["loc"])), error["msg"]) for error in caught.value.errors()]
+
+
+def test_a_scenario_is_built_in_python() -> None:
+    built = Scenario(
+        name="rotate",
+        fleets={
+            "meters": Fleet(count=10, telemetry=Telemetry(every=5), profiles={"full-jitter": 0.5, "huawei-c": 0.5})
+        },
+        timeline=[
+            Step(id="up", start=["meters"], over=5),
+            Step(
+                id="rotate",
+                after="up",
+                reset_secret=ResetSecret(fleet="meters", slot=Slot.PRIMARY, force_disconnect=True),
+                waves=Waves(size=5, every=2),
+                until=parse("recovered == 100%"),
+            ),
+        ],
+        expect=[parse("rotate: outage.p99 < 5s")],
+    )
+    assert built.timeline[1].verb is Verb.RESET_SECRET
+    assert built.dependencies() == {"up": (), "rotate": ("up",)}
+
+
+def test_plain_python_and_the_words_of_a_file_mean_the_same() -> None:
+    words = scenario(settle="500ms", fleets={"meters": {"count": 5, "profiles": {"full-jitter": "100%"}}})
+    numbers = scenario(settle=0.5, fleets={"meters": Fleet(count=5, profiles={"full-jitter": 1})})
+    assert words == numbers
+
+
+def test_the_defaults() -> None:
+    built = scenario()
+    assert (built.intent, built.seed, built.settle, built.loop_lag_limit) == ("routine", 1, 30, 0.25)
+    assert built.platform == Platform(kind="embedded", preset="iotda-standard", engine="builtin")
+    fleet = built.fleets["meters"]
+    assert (fleet.protocol, fleet.secrets, fleet.fallback) == ("mqtt", "both", "primary-then-secondary")
+    assert (fleet.profiles, fleet.keepalive, fleet.clock_skew) == ({"full-jitter": 1.0}, 120, 0)
+    assert (built.timeline[0].timeout, built.timeline[0].over) == (60, 0)
+    assert Telemetry(every=5).qos == 1
+
+
+def test_nothing_changes_after_it_was_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        scenario().seed = 5
+
+
+def test_every_fallback_policy_has_a_name() -> None:
+    assert set(get_args(FallbackName)) == {*Fallback, "profile"}
+
+
+ACTIONS: list[tuple[dict[str, Any], Any, tuple[str, ...]]] = [
+    ({"start": ["meters", "valves"]}, ("meters", "valves"), ("meters", "valves")),
+    ({"stop": ["valves"]}, ("valves",), ("valves",)),
+    (
+        {"reset_secret": {"fleet": "meters", "slot": "secondary"}},
+        ResetSecret(fleet="meters", slot=Slot.SECONDARY),
+        ("meters",),
+    ),
+    (
+        {"deliver_secret": {"fleet": "meters", "slot": "primary", "via": "direct"}},
+        DeliverSecret(fleet="meters", slot=Slot.PRIMARY, via="direct"),
+        ("meters",),
+    ),
+    ({"reconnect": {"fleet": "valves"}}, Reconnect(fleet="valves"), ("valves",)),
+    ({"network": {"fleet": "valves", "state": "down"}}, Network(fleet="valves", state="down"), ("valves",)),
+    ({"freeze": ["meters"]}, ("meters",), ("meters",)),
+    ({"unfreeze": ["meters"]}, ("meters",), ("meters",)),
+    ({"wait": "500ms"}, 0.5, ()),
+    ({"wait": 0}, 0.0, ()),
+]
+
+
+@pytest.mark.parametrize(("step", "action", "fleets"), ACTIONS, ids=lambda value: str(value)[:30])
+def test_a_step_knows_its_verb_its_action_and_its_fleets(
+    step: dict[str, Any], action: object, fleets: tuple[str, ...]
+) -> None:
+    built = steps(step).timeline[0]
+    assert [built.verb.value] == list(step)
+    assert built.action == action
+    assert built.fleets == fleets
+
+
+def test_a_step_waits_for_the_one_before_it_unless_it_says_otherwise() -> None:
+    built = steps({"wait": 1}, {"wait": 1}, {"wait": 1, "after": []}, {"wait": 1, "after": "s0"},
+                  {"wait": 1, "after": ["s1", "s3"]})  # fmt: skip
+    assert built.dependencies() == {"s0": (), "s1": ("s0",), "s2": (), "s3": ("s0",), "s4": ("s1", "s3")}
+
+
+def test_a_step_may_wait_for_a_later_one() -> None:
+    assert steps({"wait": 1, "after": "s1"}, {"wait": 1, "after": []}).dependencies()["s0"] == ("s1",)
+
+
+def test_a_secondary_secret_may_be_created_by_a_reset() -> None:
+    fleets = {"meters": {"count": 1, "secrets": "primary"}}
+    reset = {"id": "add", "reset_secret": {"fleet": "meters", "slot": "secondary"}}
+    assert scenario(fleets=fleets, timeline=[reset]).timeline[0].fleets == ("meters",)
+
+
+def test_a_device_file_is_relative_to_the_scenarios_directory() -> None:
+    fleet = Fleet.model_validate({"devices": "meters.csv"}, context={"directory": Path("/somewhere")})
+    assert fleet.devices == Path("/somewhere/meters.csv")
+    assert Fleet(devices=Path("meters.json")).devices == Path("meters.json")
+
+
+@pytest.mark.parametrize("keepalive", [1, 30, "120s", "20m", 65_535])
+def test_a_keepalive_may_be_one_that_the_platform_refuses(keepalive: object) -> None:
+    assert Fleet.model_validate({"count": 1, "keepalive": keepalive}).keepalive in (1, 30, 120, 1200, 65_535)
+
+
+def test_a_clock_may_be_behind() -> None:
+    assert Fleet.model_validate({"count": 1, "clock_skew": "-2h"}).clock_skew == -7200
+
+
+BAD_FLEETS: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "", "Value error, a fleet needs either count or devices, and not both"),
+    ({"count": 1, "devices": "a.csv"}, "", "Value error, a fleet needs either count or devices, and not both"),
+    ({"count": 0}, "count", "Input should be greater than or equal to 1"),
+    ({"count": 1_000_001}, "count", "Input should be less than or equal to 1000000"),
+    ({"count": True}, "count", "Input should be a valid integer"),
+    ({"devices": "a.txt"}, "devices", "Value error, a .csv or .json file is needed, not 'a.txt'"),
+    ({"devices": 5}, "devices", "Value error, a .csv or .json file is needed, not 5"),
+    ({"count": 1, "protocol": "lwm2m"}, "protocol", "Value error, lwm2m is not built yet; use mqtt"),
+    ({"count": 1, "session": "persistent"}, "session", "Value error, persistent is not built yet; use clean"),
+    ({"count": 1, "link": "paho"}, "link", "Value error, paho is not built yet; use native"),
+    ({"count": 1, "mqtt": 5}, "mqtt", "Value error, 5 is not built yet; use '3.1.1'"),
+    ({"count": 1, "sleep": "1h"}, "sleep", "Extra inputs are not permitted"),
+    ({"count": 1, "sign": 2}, "sign", "Value error, 0 or 1 is needed, not 2"),
+    ({"count": 1, "sign": True}, "sign", "Value error, 0 or 1 is needed, not true"),
+    ({"count": 1, "keepalive": 0}, "keepalive", "Value error, whole seconds from 1s to 65535s are needed, not 0"),
+    (
+        {"count": 1, "keepalive": "1500ms"},
+        "keepalive",
+        "Value error, whole seconds from 1s to 65535s are needed, not '1500ms'",
+    ),
+    (
+        {"count": 1, "profiles": {"full-jiter": 1}},
+        "profiles.full-jiter.[key]",
+        "unknown profile 'full-jiter'; did you mean 'full-jitter'?",
+    ),
+    (
+        {"count": 1, "profiles": {"x": 1}},
+        "profiles.x.[key]",
+        "unknown profile 'x'; the profiles are full-jitter, huawei-python, huawei-java, huawei-c",
+    ),
+    (
+        {"count": 1, "profiles": {"full-jitter": "70%", "huawei-c": "20%"}},
+        "profiles",
+        "the shares sum to 90%, not to 100%",
+    ),
+    ({"count": 1, "profiles": {}}, "profiles", "Dictionary should have at least 1 item after validation, not 0"),
+    ({"count": 1, "telemetry": {"every": 0}}, "telemetry.every", "Value error, a duration above 0 is needed, not 0"),
+    ({"count": 1, "telemetry": {"qos": 1}}, "telemetry.every", "Field required"),
+]
+
+
+@pytest.mark.parametrize(("fleet", "where", "message"), BAD_FLEETS, ids=lambda value: str(value)[:40])
+def test_a_bad_fleet_is_refused(fleet: dict[str, Any], where: str, message: str) -> None:
+    assert problems(Fleet.model_validate, fleet) == [(where, message)]
+
+
+def test_shares_with_a_remainder_are_rounded_kindly() -> None:
+    thirds = {"full-jitter": "33.3%", "huawei-c": "33.3%", "huawei-java": "33.4%"}
+    assert Fleet.model_validate({"count": 1, "profiles": thirds})
+
+
+BAD_STEPS: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "", f"Value error, a step needs a verb: {', '.join(Verb)}"),
+    ({"wait": 1, "start": ["meters"]}, "", "Value error, a step has one verb, not start and wait"),
+    ({"wait": 1, "over": 1}, "over", "over belongs to start and reconnect, not to wait"),
+    ({"start": ["meters"], "waves": {"size": 1, "every": 1}}, "waves", "waves belongs to reset_secret, not to start"),
+    ({"start": []}, "start", "Value should have at least 1 item after validation, not 0"),
+    ({"start": ["meters", "meters"]}, "start.1", "'meters' is named twice"),
+    ({"wait": -1}, "wait", "Value error, a duration of 0 or more is needed, not -1"),
+    ({"wait": 1, "timeout": "x"}, "timeout",
+     "Value error, a duration is needed, e.g. 500ms, 30s, 2m30s or 25h, not 'x'"),
+    ({"wait": 1, "until": 5}, "until",
+     "Value error, an expectation in quotes is needed, e.g. 'stranded == 0', not 5"),
+    ({"reset_secret": {"fleet": "meters"}}, "reset_secret.slot", "Field required"),
+    ({"reset_secret": {"fleet": "meters", "slot": "third"}}, "reset_secret.slot",
+     "Input should be 'primary' or 'secondary'"),
+    ({"reset_secret": {"fleet": "meters", "slot": "primary"}, "waves": {"size": 0, "every": 1}}, "waves.size",
+     "Input should be greater than or equal to 1"),
+    ({"network": {"fleet": "meters", "state": "on"}}, "network.state", "Input should be 'down' or 'up'"),
+    ({"start": ["metres"]}, "start.0", "unknown fleet 'metres'; did you mean 'meters'?"),
+    ({"reconnect": {"fleet": "zzz"}}, "reconnect.fleet", "unknown fleet 'zzz'; the fleets are meters, valves"),
+    ({"wait": 1, "after": "s9"}, "after.0", "unknown step 's9'; the steps are s0"),
+    ({"wait": 1, "after": ["nowhere"]}, "after.0", "unknown step 'nowhere'; the steps are s0"),
+    ({"wait": 1, "after": "s0"}, "after", "these steps wait for each other: s0 -> s0"),
+    ({"wait": 1, "until": "connected == 3 of metres"}, "until", "unknown fleet 'metres'; did you mean 'meters'?"),
+    ({"reset_secret": {"fleet": "meters", "slot": "primary"},
+      "waves": {"size": 1, "every": 1, "abort_if": "stranded > 0 of valve"}}, "waves.abort_if",
+     "unknown fleet 'valve'; did you mean 'valves'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("step", "where", "message"), BAD_STEPS, ids=lambda value: str(value)[:40])
+def test_a_bad_step_is_refused(step: dict[str, Any], where: str, message: str) -> None:
+    assert problems(steps, step) == [(f"timeline.0.{where}".rstrip("."), message)]
+
+
+@pytest.mark.parametrize("name", ["", "Up", "a b", "é", "x" * 65])
+def test_a_step_id_is_a_short_lower_case_word(name: str) -> None:
+    message = f"Value error, a step id is 1 to 64 characters of a-z0-9_-, not {name!r}"
+    assert problems(steps, {"id": name, "wait": 1}) == [("timeline.0.id", message)]
+
+
+def test_two_steps_of_one_id_are_refused() -> None:
+    assert problems(steps, {"wait": 1}, {"id": "s0", "wait": 1}) == [("timeline.1.id", "the id 's0' is used twice")]
+
+
+def test_steps_that_wait_for_each_other_are_refused() -> None:
+    found = problems(steps, {"wait": 1, "after": "s2"}, {"wait": 1}, {"wait": 1})
+    assert [where for where, _ in found] == ["timeline.0.after"]
+    assert found[0][1].startswith("these steps wait for each other: ")
+
+
+BAD_EXPECTATIONS = [
+    ("rest: connected == 3 of meters", "step 'rest' does not touch fleet 'meters'"),
+    ("upp: stranded == 0", "unknown step 'upp'; did you mean 'up'?"),
+    ("stranded == 0 of metres", "unknown fleet 'metres'; did you mean 'meters'?"),
+    ("up: stranded == 0 of valves", "step 'up' does not touch fleet 'valves'"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_EXPECTATIONS)
+def test_an_expectation_about_nothing_is_refused(text: str, message: str) -> None:
+    assert problems(scenario, expect=[text]) == [("expect.0", message)]
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems(
+        scenario, expect=["stranded == 0 of x", "x: stranded == 0"], timeline=[{"id": "a", "start": ["b"]}]
+    )
+    assert [where for where, _ in found] == ["timeline.0.start.0", "expect.0", "expect.1"]
+
+
+ADDRESS = "Value error, an address such as {}://host:port is needed, not {!r}"
+BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
+    ({"kind": "broker-only"}, "kind", "Value error, broker-only is not built yet; use embedded or remote"),
+    ({"kind": "remote"}, "", "Value error, a remote platform needs api, the address of its control API"),
+    ({"api": "http://host"}, "api", "api belongs to a platform of kind remote"),
+    ({"token_env": "T"}, "token_env", "token_env belongs to a platform of kind remote"),
+    ({"kind": "remote", "api": "host:80"}, "api", ADDRESS.format("http", "host:80")),
+    ({"kind": "remote", "api": "http://h:99999"}, "api", ADDRESS.format("http", "http://h:99999")),
+    ({"kind": "remote", "api": "http://"}, "api", ADDRESS.format("http", "http://")),
+    ({"kind": "remote", "api": "http://a@h"}, "api", ADDRESS.format("http", "http://a@h")),
+    ({"kind": "remote", "api": "http://h", "mqtt": "mqtts://h"}, "mqtt", ADDRESS.format("mqtt", "mqtts://h")),
+    ({"project_id": "a/b"}, "project_id", "Value error, 1 to 64 characters of A-Za-z0-9_- are needed, not 'a/b'"),
+    ({"ca": "x"}, "ca", "Extra inputs are not permitted"),
+]
+
+
+@pytest.mark.parametrize(("platform", "where", "message"), BAD_PLATFORMS, ids=lambda value: str(value)[:40])
+def test_a_bad_platform_is_refused(platform: dict[str, Any], where: str, message: str) -> None:
+    assert problems(Platform.model_validate, platform) == [(where, message)]
+
+
+def test_a_remote_platform_has_an_address() -> None:
+    remote = Platform(kind="remote", api="https://iotda.example:8443/base", mqtt="mqtt://127.0.0.1:1883", token_env="T")
+    assert remote.project_id == "default"
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "x" * 201, "\ud800"])
+def test_a_name_is_one_line(name: str) -> None:
+    assert problems(scenario, name=name) == [("name", "Value error, one line of 1 to 200 characters is needed")]

@@ -1,0 +1,109 @@
+"""The books: both journals together."""
+
+from typing import Any
+
+import pytest
+
+from simulator.books import Books
+from simulator.expectations import parse
+from simulator.measure import Measures
+from simulator.oracle import Oracle
+from tests.simulator.stories import Story, platform_header
+
+Record = dict[str, Any]
+
+
+def uplink(t: float, first: int, last: int, device: str = "d1", qos: int = 1) -> Record:
+    return {"t": t, "kind": "uplink", "device": device, "qos": qos, "first": first, "last": last}
+
+
+def session(t: float, version: int = 1, slot: str = "primary", device: str = "d1") -> Record:
+    return {"t": t, "kind": "accepted", "device": device, "slot": slot, "version": version}
+
+
+def reset(t: float, *, cut: bool = False, slot: str = "primary", device: str = "d1") -> Record:
+    return {"t": t, "kind": "reset", "device": device, "slot": slot, "version": 2, "cut": cut}
+
+
+def detached(t: float, device: str = "d1") -> Record:
+    return {"t": t, "kind": "detached", "device": device, "reason": "connection_lost"}
+
+
+def value(story: Story, platform: list[Record], text: str) -> float | None:
+    books = Books(story.records, [platform_header(), *platform])
+    return Measures(Oracle().feed_all(story.records), books)(parse(text)).value
+
+
+@pytest.mark.parametrize(
+    ("stat", "count"), [("sent", 4), ("lost", 1), ("unconfirmed", 1), ("duplicated", 1), ("unexplained", 1)]
+)
+def test_messages_balance(stat: str, count: int) -> None:
+    story = Story().device().at(1.0, "sent", device="d1", first=1, last=4)
+    story.at(1.1, "acked", device="d1", first=1, last=3)
+    platform = [uplink(1.05, 1, 1), uplink(1.05, 3, 4), uplink(1.06, 3, 3)]
+    assert value(story.end(2.0), platform, f"messages.{stat} == 0") == count
+
+
+def test_message_that_was_sent_twice_may_arrive_twice() -> None:
+    story = Story().device().at(1.0, "sent", device="d1", first=1, last=1).at(2.0, "sent", device="d1", first=1, last=1)
+    platform = [uplink(1.0, 1, 1), uplink(2.0, 1, 1)]
+    assert value(story.end(3.0), platform, "messages.duplicated == 0") == 1
+    assert value(story, platform, "messages.unexplained == 0") == 0
+    assert value(story, platform, "messages.sent == 0") == 1
+
+
+def test_qos_0_is_neither_lost_nor_duplicated() -> None:
+    story = Story().device().end(3.0)
+    assert value(story, [uplink(1.0, 1, 1, qos=0), uplink(1.0, 1, 1, qos=0)], "messages.duplicated == 0") == 0
+
+
+def test_message_belongs_to_the_step_in_which_it_was_first_sent() -> None:
+    story = Story().device().step(0.5, "up", "start").action(0.5, "up").at(1.0, "sent", device="d1", first=1, last=1)
+    story.step(2.0, "rotate").action(2.0, "rotate").at(2.5, "sent", device="d1", first=1, last=2).end(4.0)
+    assert value(story, [], "up: messages.sent == 0") == 1
+    assert value(story, [], "rotate: messages.sent == 0") == 1
+
+
+class TestExposure:
+    def test_session_that_lives_on_after_the_reset_of_its_slot(self) -> None:
+        story = Story().device().end(10.0)
+        platform = [session(1.0), reset(2.0), detached(5.0)]
+        assert value(story, platform, "exposure.max == 0s") == pytest.approx(3.0)
+        assert value(story, platform, "stale_sessions == 0") == 0
+
+    def test_session_that_is_still_stale_at_the_end(self) -> None:
+        story = Story().device().end(10.0)
+        assert value(story, [session(1.0), reset(2.0)], "exposure.max == 0s") == pytest.approx(8.0)
+        assert value(story, [session(1.0), reset(2.0)], "stale_sessions == 0") == 1
+
+    def test_forced_reset_leaves_none(self) -> None:
+        platform = [session(1.0), detached(2.0), reset(2.0, cut=True), session(3.0, version=2)]
+        assert value(Story().device().end(9.0), platform, "exposure.count == 0") == 0
+
+    def test_reset_of_the_other_slot_leaves_none(self) -> None:
+        assert (
+            value(Story().device().end(9.0), [session(1.0), reset(2.0, slot="secondary")], "exposure.count == 0") == 0
+        )
+
+    def test_restart_of_the_platform_ends_its_sessions(self) -> None:
+        platform = [session(1.0), reset(2.0), platform_header(4.0, 1004.0)]
+        assert value(Story().device().end(9.0), platform, "exposure.max == 0s") == pytest.approx(2.0)
+
+
+def test_stale_hour_is_a_misjudged_secret() -> None:
+    refusals = [
+        {"t": 2.0, "kind": "refused", "device": "d1", "code": 4, "reason": "stale_hour"},
+        {"t": 3.0, "kind": "refused", "device": "d1", "code": 4, "reason": "bad_password"},
+        {"t": 3.0, "kind": "refused", "device": None, "code": 4, "reason": "stale_hour"},
+    ]
+    assert value(Story().device().end(9.0), refusals, "misjudged == 0") == 1
+
+
+def test_platform_on_another_machine_is_brought_to_our_clock() -> None:
+    story = Story().device().step(4.0, "rotate").action(4.0, "rotate").end(10.0)
+    header = platform_header(monotonic=500.0, wall=1005.0)  # its 500 is our 5
+    books = Books(story.records, [header, session(500.5), reset(501.0), detached(503.0)])
+    measures = Measures(Oracle().feed_all(story.records), books)
+    assert measures(parse("rotate: exposure.max == 0s")).value == pytest.approx(2.0)
+    (exposure,) = books.exposures("d1")
+    assert (exposure.since, exposure.until) == (pytest.approx(6.0), pytest.approx(8.0))

@@ -1,0 +1,90 @@
+"""Fleets built from a scenario: identities, shares of profiles, what is journalled, what is refused."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from simulator.clock import SystemClock
+from simulator.device.keyring import Fallback
+from simulator.errors import UsageError
+from simulator.journal import Journal, Record
+from simulator.ledger import Identity, Ledger
+from simulator.links.link import Endpoint
+from simulator.links.native import NativeEngine
+from simulator.scenario.model import Fleet, Scenario
+from simulator.world import Builder, World, fleet_identities, share_out, shuffled
+
+
+def scenario(**fleets: object) -> Scenario:
+    timeline = [{"id": "up", "start": list(fleets)}]
+    return Scenario.model_validate({"name": "a test", "intent": "routine", "fleets": fleets, "timeline": timeline})
+
+
+async def build(plan: Scenario) -> tuple[World, list[Identity], list[Record]]:
+    records: list[Record] = []
+    journal = Journal(SystemClock())
+    journal.listeners.append(records.append)
+    async with asyncio.TaskGroup() as tasks:
+        builder = Builder(tasks, journal, SystemClock(), NativeEngine, lambda *_: None)
+        world, identities = builder.build(plan, Endpoint("127.0.0.1", 1))
+    return world, identities, records
+
+
+def test_same_seed_draws_the_same_devices_and_another_seed_others() -> None:
+    fleet = Fleet(count=3)
+    first = fleet_identities("meters", fleet, Ledger(1))
+    assert first == fleet_identities("meters", fleet, Ledger(1))
+    assert {one.primary for one in first}.isdisjoint(
+        one.primary for one in fleet_identities("meters", fleet, Ledger(2))
+    )
+    assert len({one.primary for one in first} | {one.secondary for one in first}) == 6
+
+
+def test_primary_only_devices_have_no_secondary() -> None:
+    (identity,) = fleet_identities("meters", Fleet(count=1, secrets="primary"), Ledger(1))
+    assert identity.secondary is None
+
+
+def test_profiles_are_dealt_in_exact_shares_and_mixed() -> None:
+    ids = [f"d{number}" for number in range(10)]
+    dealt = share_out({"full-jitter": 0.7, "huawei-python": 0.3}, ids, seed=1)
+    assert Counter(profile.name for profile in dealt.values()) == {"full-jitter": 7, "huawei-python": 3}
+    assert dealt != share_out({"full-jitter": 0.7, "huawei-python": 0.3}, ids, seed=2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_every_device_gets_a_profile_however_the_shares_round(count: int) -> None:
+    ids = [f"d{number}" for number in range(count)]
+    shares = {"full-jitter": 1 / 3, "huawei-java": 1 / 3, "huawei-c": 1 / 3}
+    assert len(share_out(shares, ids, seed=1)) == count
+
+
+def test_waves_are_in_an_order_that_the_seed_decides() -> None:
+    ids = [f"d{number}" for number in range(20)]
+    assert shuffled(ids, 1, -2) == shuffled(list(reversed(ids)), 1, -2)
+    assert shuffled(ids, 1, -2) != shuffled(ids, 2, -2)
+    assert shuffled(ids, 1, -2) != ids
+
+
+async def test_devices_are_introduced_by_fingerprints() -> None:
+    _, identities, records = await build(scenario(meters={"count": 2}))
+    assert [record["kind"] for record in records] == ["device", "device"]
+    assert records[0]["presents"] == ("primary", "secondary")
+    assert all(one.primary not in str(records) and str(one.secondary) not in str(records) for one in identities)
+
+
+async def test_fallback_profile_leaves_each_profile_its_own() -> None:
+    shares = {"full-jitter": 0.5, "huawei-python": 0.5}
+    world, _, _ = await build(scenario(meters={"count": 2, "fallback": "profile", "profiles": shares}))
+    policies = {driver.device.keyring.fallback for driver in world.fleets["meters"].drivers.values()}
+    assert policies == {Fallback.PRIMARY_THEN_SECONDARY, Fallback.PRIMARY_ONLY}
+
+
+async def test_device_in_two_fleets_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "devices.csv"
+    path.write_text("device_id,primary,secondary\nd1,abcdefgh,\n")
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await build(scenario(a={"devices": str(path)}, b={"devices": str(path)}))
+    assert raised.group_contains(UsageError, match="more than one fleet")

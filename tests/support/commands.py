@@ -1,0 +1,82 @@
+"""Runs keyturn's commands the way a person does: as processes of their own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "100", "NO_COLOR": "1"}
+START_TIMEOUT_S = 30.0
+
+
+def keyturn(*arguments: str | Path, cwd: Path, timeout: float = 90.0) -> subprocess.CompletedProcess[str]:
+    """Run `keyturn …` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "simulator", *map(str, arguments)],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@dataclass
+class PlatformProcess:
+    """A platform started by `keyturn serve`."""
+
+    process: asyncio.subprocess.Process
+    ready: dict[str, Any]
+
+    @property
+    def api(self) -> str:
+        return f"http://{self.ready['http']['host']}:{self.ready['http']['port']}"
+
+    @property
+    def mqtt_port(self) -> int:
+        return int(self.ready["mqtt"]["port"])
+
+    @property
+    def http_port(self) -> int:
+        return int(self.ready["http"]["port"])
+
+    async def kill(self) -> None:
+        """`kill -9`, and wait until it is gone."""
+        self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+
+async def start_platform(*flags: str | Path) -> PlatformProcess:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "simulator", "serve", *map(str, flags)),
+        env=ENVIRONMENT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(START_TIMEOUT_S):
+        line = await process.stdout.readline()
+    assert line, "the platform did not start"
+    return PlatformProcess(process, json.loads(line))
+
+
+@asynccontextmanager
+async def serving(*flags: str | Path) -> AsyncIterator[PlatformProcess]:
+    """A platform on free ports, stopped at the end."""
+    platform = await start_platform("--mqtt-port", "0", "--http-port", "0", *flags)
+    try:
+        yield platform
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            platform.process.terminate()
+        await platform.process.wait()

@@ -1,0 +1,21 @@
+"""Loopback ports on which nobody answers."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def unused_port() -> int:
+    """A port where nobody listens: a connection is refused."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def unanswering_port() -> Iterator[int]:
+    """A port where a connection hangs: the backlog is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        with socket.create_connection(listener.getsockname()):
+            yield int(listener.getsockname()[1])
