@@ -1,0 +1,95 @@
+"""Every shipped scenario, run as a person runs it, ends as it says it does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.report.folder import judge_folder
+from simulator.scenario.parser import packaged
+from simulator.verdict import RunReport
+from tests.support.commands import keyturn
+
+pytestmark = pytest.mark.scenario
+
+EXIT_CODES = {"rotate-primary": 0, "reset-without-force": 0, "lockout": 1}
+
+
+def measured(report: RunReport, text: str) -> float | None:
+    return report.measure(text).value
+
+
+def test_every_packaged_scenario_has_a_test() -> None:
+    assert set(packaged()) == set(EXIT_CODES)
+
+
+def test_rotate_primary_loses_nobody_and_nothing(tmp_path: Path) -> None:
+    ended = keyturn("run", "rotate-primary", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = judge_folder(tmp_path / "keyturn-report").report
+    assert measured(report, "rotate: slot.secondary == 100%") == 500
+    assert measured(report, "retire: slot.primary == 100%") == 500
+    assert measured(report, "recovered == 100%") == 500
+    for nothing in ("stranded", "old_secret_accepted", "messages.lost", "messages.unexplained", "messages.unconfirmed"):
+        assert measured(report, f"{nothing} == 0") == 0
+    assert measured(report, "rotate: refused.credential == 500") == 500
+    results = json.loads((tmp_path / "keyturn-report" / "results.json").read_text())
+    assert (results["verdict"], results["exit_code"]) == ("passed", 0)
+
+
+def test_same_seed_gives_the_same_secrets_and_the_same_waves(tmp_path: Path) -> None:
+    def resets(name: str, *more: str) -> list[tuple[Any, ...]]:
+        small = (
+            "--set",
+            "fleets.meters.count=40",
+            "--set",
+            "timeline.up.over=0s",
+            "--set",
+            "timeline.rotate.waves.size=20",
+        )
+        ended = keyturn("run", "rotate-primary", *small, "--report", name, *more, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        records = judge_folder(tmp_path / name).device_records
+        return [
+            (one["step"], one["device"], one["slot"], one["fingerprint"])
+            for one in records
+            if one["kind"] == "reset" and one["state"] == "sent"
+        ]
+
+    first, second, other = resets("one"), resets("two"), resets("three", "--seed", "21")
+    assert first == second
+    assert len(first) == 80
+    assert [row[1] for row in first] != [row[1] for row in other]
+    assert {row[3] for row in first}.isdisjoint({row[3] for row in other})
+
+
+def test_reset_without_force_is_found_out_at_the_next_reconnect(tmp_path: Path) -> None:
+    ended = keyturn("run", "reset-without-force", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = judge_folder(tmp_path / "keyturn-report").report
+    assert measured(report, "reset: refused == 0") == 0
+    assert measured(report, "reconnect: refused.credential == 50") == 50
+    exposure = measured(report, "exposure.min > 4s")
+    assert exposure is not None
+    assert exposure > 4.0
+
+
+def test_lockout_fails_and_tells_the_stories_of_the_worst_three(tmp_path: Path) -> None:
+    ended = keyturn("run", "lockout", cwd=tmp_path)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "20 of 20 (100%)" in ended.stdout
+    for device in ("keyturn_meters-01", "keyturn_meters-02", "keyturn_meters-03"):
+        assert f"\n{device}" in ended.stdout
+    assert ended.stdout.count("locked out") >= 3
+    assert ended.stdout.count("refused (credential, code 4)") >= 6
+    assert ended.stdout.count("refused it: wrong password (code 4)") >= 6
+
+
+def test_report_judges_a_run_again_from_its_journals_alone(tmp_path: Path) -> None:
+    keyturn("run", "lockout", cwd=tmp_path)
+    before = (tmp_path / "keyturn-report" / "results.json").read_bytes()
+    (tmp_path / "keyturn-report" / "results.json").unlink()
+    again = keyturn("report", "keyturn-report", cwd=tmp_path)
+    assert again.returncode == 1
+    assert (tmp_path / "keyturn-report" / "results.json").read_bytes() == before
