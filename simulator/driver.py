@@ -1,7 +1,7 @@
 """One simulated device in the world: performs what its machine asks for, and tells it what its link saw."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec
@@ -28,9 +28,9 @@ from simulator.device.lifecycle import Device, State
 from simulator.journal import Journal
 from simulator.links.link import Link, LinkEngine
 from simulator.links.outbox import Message, Outbox
+from simulator.messages import Command, connect_event, ranges, read_command, system_topic, telemetry
 from simulator.scheduler import Scheduler
 
-SET_SECRET = "set_secret"
 QUIET_STATES = (State.LOCKED_OUT, State.HALTED, State.STOPPED)
 
 
@@ -93,6 +93,7 @@ class Driver:
     def start(self) -> None:
         """Switch the device on; without effect on one that is."""
         if self.device.state in (State.IDLE, State.STOPPED):
+            self._signed = None
             self._apply(Started())
 
     @guarded
@@ -117,12 +118,11 @@ class Driver:
         """Send telemetry, when the device is online."""
         if not self.online or self._link is None:
             return
-        body = {"services": [{"service_id": "keyturn", "properties": properties}]}
         if qos:
-            self._queue("properties/report", body)
+            self._queue("properties/report", telemetry(properties))
             self._link.send_due()
         else:
-            self._link.publish(self._topic("properties/report"), orjson.dumps(body))
+            self._link.publish(self._topic("properties/report"), orjson.dumps(telemetry(properties)))
 
     # -- what the link tells
 
@@ -141,7 +141,7 @@ class Driver:
     def message_arrived(self, topic: str, payload: bytes) -> None:
         prefix = self._topic("commands/request_id=")
         if topic.startswith(prefix):
-            self._command(topic.removeprefix(prefix), payload)
+            self._obey(topic.removeprefix(prefix), read_command(payload))
 
     @guarded
     def message_acknowledged(self, message: Message) -> None:
@@ -207,50 +207,19 @@ class Driver:
     # -- messages
 
     def _greet(self) -> None:
-        """Publish the connect event, as the vendor's SDKs do (`$log` on events/up); the link sends it."""
+        """Say that we are here; the acknowledgement of it marks *recovered*. The link sends it."""
         if self.device.profile.subscribes and self._link is not None:
             self._link.subscribe(self._topic("commands/#"), 1)
-        now = self.around.clock.utc()
-        paras = {
-            "timestamp": str(int(now.timestamp() * 1000)),
-            "type": "DEVICE_STATUS",
-            "content": "connect complete",
-        }
-        event = {
-            "service_id": "$log",
-            "event_type": "log_report",
-            "event_time": now.strftime("%Y%m%dT%H%M%SZ"),
-            "paras": paras,
-        }
-        body = {"object_device_id": self.device.device_id, "services": [event]}
-        self._connect_seq = self._queue("events/up", body)
+        self._connect_seq = self._queue("events/up", connect_event(self.device.device_id, self.around.clock.utc()))
 
-    def _command(self, request_id: str, payload: bytes) -> None:
+    def _obey(self, request_id: str, command: Command) -> None:
         """Do what a command says and answer it; `set_secret` hands the device a new secret."""
-        try:
-            command = orjson.loads(payload)
-            name, paras = command["command_name"], command.get("paras") or {}
-            if not (isinstance(name, str) and isinstance(paras, dict)):
-                raise TypeError("a name is a string, and parameters are an object")
-            slot, secret = self._secret_in(paras) if name == SET_SECRET else (None, None)
-            result = 0
-        except (ValueError, KeyError, TypeError, AttributeError):
-            name, paras, slot, secret, result = "unknown", {}, None, None, 1
-        self._write("received", request_id=request_id, name=name, seq=paras.get("seq"))
-        if slot is not None and secret is not None:
-            self._issue(slot, secret)
-        answer = {"seq": paras.get("seq")}
-        body = {"result_code": result, "response_name": f"{name}_response", "paras": answer}
-        self._queue(f"commands/response/request_id={request_id}", body)
+        self._write("received", request_id=request_id, name=command.name, seq=command.seq)
+        if command.slot is not None and command.secret is not None:
+            self._issue(command.slot, command.secret)
+        self._queue(f"commands/response/request_id={request_id}", command.response)
         if self._link is not None:
             self._link.send_due()
-
-    @staticmethod
-    def _secret_in(paras: dict[str, Any]) -> tuple[Slot, str]:
-        secret = paras["secret"]
-        if not isinstance(secret, str):
-            raise TypeError("a secret is a string")
-        return Slot(paras["secret_type"].lower()), secret
 
     def _queue(self, suffix: str, body: dict[str, Any]) -> int:
         """Number an uplink and put it into the outbox (QoS 1)."""
@@ -260,7 +229,7 @@ class Driver:
         return self._seq
 
     def _topic(self, suffix: str) -> str:
-        return f"$oc/devices/{self.device.device_id}/sys/{suffix}"
+        return system_topic(self.device.device_id, suffix)
 
     # -- the journal
 
@@ -280,17 +249,3 @@ class Driver:
 
     def _write(self, kind: str, **fields: object) -> None:
         self.around.journal.write(kind, device=self.device.device_id, **fields)
-
-
-def ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Fold ascending numbers into (first, last) ranges without gaps."""
-    first = last = None
-    for number in numbers:
-        if last is not None and number == last + 1:
-            last = number
-            continue
-        if first is not None and last is not None:
-            yield first, last
-        first = last = number
-    if first is not None and last is not None:
-        yield first, last

@@ -135,8 +135,11 @@ class DeviceFacts:
         return (self.run, self.windows[-1]) if self.windows else (self.run,)
 
     def hold(self, slot: str, secret: str, *, staged: bool) -> None:
-        """Put a secret into a slot: in place of its staged one, or, once proved, of all that it held."""
-        gone = [one for one in self.held if one[0] == slot and (one[2] or not staged)]
-        self.held = [one for one in self.held if one not in gone]
-        if not any(one[0] == slot and one[1] == secret for one in self.held):
-            self.held.append((slot, secret, staged))
+        """Put a secret into a slot, as the device's keyring does: beside its current one, or, once proved, as it."""
+        if not staged:
+            gone = [one for one in self.held if one[0] == slot and (not one[2] or one[1] == secret)]
+            self.held = [*(one for one in self.held if one not in gone), (slot, secret, False)]
+            return
+        rest = [one for one in self.held if one[0] != slot or not one[2]]
+        if rest != self.held or (slot, secret, False) not in rest:
+            self.held = [*rest, (slot, secret, True)]

@@ -135,7 +135,7 @@ class Oracle:
         device.intended_at = None
         device.state, device.presented, device.accepted_at = "online", slot, record["t"]
         device.locked_out = device.recovered = False
-        if (slot, secret, True) in device.held:
+        if (slot, secret, False) not in device.held:
             device.hold(slot, secret, staged=False)
 
     def _refused(self, device: DeviceFacts, record: Record) -> None:

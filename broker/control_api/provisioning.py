@@ -24,7 +24,7 @@ SecretText = Annotated[str, AfterValidator(_fit)]
 class DeviceLine(BaseModel):
     """One line; `node_id` is by default the device id without its product."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     device_id: Identifier
     product_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,36}$")] | None = None

@@ -22,7 +22,7 @@ class Backoff:
 
     FULL_JITTER and DECORRELATED follow the AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
     VENDOR is the formula of the Huawei device SDKs, `min(base + 2^n * (low + 0.2 * jitter), cap)`.
-    `pause_s` is added after the cap.
+    `pause_s` is added after the cap; n starts over after `cycle` failures, where that is not 0.
     """
 
     shape: Shape
@@ -30,6 +30,7 @@ class Backoff:
     cap_s: float = 30.0
     low: float = 0.8
     pause_s: float = 0.0
+    cycle: int = 0
 
     def __str__(self) -> str:
         """The formula, in seconds; u is a jitter in [0, 1), n counts failures in a row."""
@@ -46,7 +47,7 @@ class Backoff:
 
     def delay_s(self, failures: int, previous_s: float, jitter: float) -> float:
         """Give the wait before the next try; `jitter` is in [0, 1), `previous_s` the wait before this one."""
-        power = 1 << min(failures, MAX_EXPONENT)
+        power = 1 << min(failures % self.cycle if self.cycle else failures, MAX_EXPONENT)
         match self.shape:
             case Shape.NONE:
                 wait = 0.0

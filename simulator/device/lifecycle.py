@@ -146,6 +146,8 @@ class Device:
             return []
         match target:
             case State.CONNECTING:
+                if trigger is Trigger.START:
+                    self._forget()
                 return [self._open_link()]
             case State.ONLINE:
                 self._accept()
@@ -159,6 +161,13 @@ class Device:
             case _:
                 ended, self.attempt = self.attempt, self.attempt + 1  # what the old link still tells is void
                 return [CloseLink(ended)]
+
+    def _forget(self) -> None:
+        """A device that is switched on keeps its secrets, and remembers nothing else."""
+        self.keyring.rewind()
+        self._failures = 0
+        self._waited_s = 0.0
+        self._was_accepted = False
 
     def _open_link(self) -> OpenLink:
         self.attempt += 1

@@ -56,7 +56,7 @@ _ALL = (
     Profile(
         name="huawei-java",
         source="client/DeviceClient.java, utils/IotUtil.java",
-        backoff=Backoff(Shape.VENDOR),
+        backoff=Backoff(Shape.VENDOR, cycle=16),
         halts_on_first_refusal=True,
     ),
     Profile(

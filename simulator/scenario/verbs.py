@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from simulator.control import Answer, Control
 from simulator.credentials import fingerprint
 from simulator.device.keyring import Slot
-from simulator.driver import SET_SECRET, Driver
+from simulator.driver import Driver
 from simulator.errors import PlatformUnreachable
 from simulator.fleet import Fleet
+from simulator.messages import SET_SECRET
 from simulator.scenario.flow import each, until
 from simulator.scenario.steps import DeliverSecret, Network, ResetSecret, Step, Verb
 from simulator.world import World, shuffled

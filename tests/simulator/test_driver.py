@@ -1,16 +1,13 @@
 """One device in the world, on memory links and virtual time: on and off, the network, stale news, and the guard."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from simulator.device.events import Accepted, Cause, LinkLost, Refused, Unreachable
 from simulator.device.lifecycle import State
 from simulator.device.profiles import PROFILES
-from simulator.driver import Driver, ranges
+from simulator.driver import Driver
 from tests.support.stage import WAIT_S, Stage
 
 HALTING = PROFILES["huawei-java"]
@@ -173,10 +170,3 @@ def test_link_event_that_the_table_does_not_know_is_a_crash_of_that_device_alone
     driver = stage.online()
     stage.engine.last.tell(Accepted(driver.device.attempt))
     assert [device_id for device_id, _ in stage.crashes] == ["d1"]
-
-
-@given(st.sets(st.integers(1, 60)))
-def test_ranges_hold_exactly_the_numbers_and_never_touch(numbers: set[int]) -> None:
-    folded = list(ranges(sorted(numbers)))
-    assert {one for first, last in folded for one in range(first, last + 1)} == numbers
-    assert all(later[0] - earlier[1] > 1 for earlier, later in pairwise(folded))

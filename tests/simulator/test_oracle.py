@@ -94,6 +94,14 @@ class TestStranded:
         oracle = Oracle().feed_all(story.records)
         assert {secret for _, secret, _ in oracle.devices["d1"].held} == {NEW}
 
+    def test_secret_on_the_wire_while_a_newer_one_was_delivered_is_held_once_accepted(self) -> None:
+        story = Story().device(secondary=None)
+        for secret in (NEW, OTHER_NEW):
+            story.at(1.0, "issued", device="d1", slot="primary", fingerprint=secret)
+        story.online(2.0, secret=NEW)
+        held = Oracle().feed_all(story.records).devices["d1"].held
+        assert held == [("primary", OTHER_NEW, True), ("primary", NEW, False)]
+
 
 class TestOldSecretAccepted:
     def test_attempt_started_after_the_reply_on_the_retired_secret(self) -> None:

@@ -15,6 +15,7 @@ def downlinks(window: int = 2, queue_limit: int = 3) -> Downlinks:
 
 def test_downlinks_are_qos_0_until_a_subscription_raises_them() -> None:
     one = downlinks()
+    one.revoke("never/granted")
     assert one.granted_qos(TOPIC) == 0
     one.grant("$oc/devices/d1/sys/commands/#", 1)
     one.grant("$oc/devices/d1/#", 0)

@@ -14,7 +14,7 @@ from tests.broker.rig import Client, FakeClock, Rig, connect, running
 from wire.mqtt import ConnAck, Disconnect, PingReq, PingResp, PubAck, Publish, Subscribe
 
 UP = "$oc/devices/d1/sys/messages/up"
-SOON = {"sweep_s": 0.01}
+SOON: dict[str, Any] = {"sweep_s": 0.01}
 
 
 def reset_connection(client: Client) -> None:

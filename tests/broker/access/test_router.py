@@ -52,6 +52,27 @@ def test_nothing_is_left_of_a_forgotten_subscriber(filters: list[str]) -> None:
     assert not router._filters
 
 
+def test_unsubscribing_leaves_the_other_filters_and_subscribers() -> None:
+    router: Router[str] = Router()
+    for who, topic_filter in [("x", "a"), ("y", "a"), ("x", "+"), ("x", "+/b"), ("y", "+/b")]:
+        router.subscribe(who, topic_filter, 0)
+    router.unsubscribe("x", "a")
+    router.unsubscribe("x", "+/b")
+    router.unsubscribe("x", "never")
+    assert router.receivers("a") == {"y": 0, "x": 0}
+    assert router.receivers("a/b") == {"y": 0}
+    router.unsubscribe("x", "+")
+    router.unsubscribe("x", "+")
+    assert router.receivers("a") == {"y": 0}
+
+
+def test_lower_qos_of_a_wildcard_does_not_lower_the_exact_filter() -> None:
+    router: Router[str] = Router()
+    router.subscribe("x", "a", 1)
+    router.subscribe("x", "+", 0)
+    assert router.receivers("a") == {"x": 1}
+
+
 def test_filter_of_many_levels_needs_no_deep_stack() -> None:
     router: Router[str] = Router()
     deep = "/".join(["+"] * 30_000)

@@ -48,6 +48,7 @@ BROKEN: list[tuple[dict[str, Any], dict[str, Any], int, Reason]] = [
     ({"keepalive": 0}, {}, 2, R.KEEPALIVE_OUT_OF_RANGE),
     ({"keepalive": 1201}, {}, 2, R.KEEPALIVE_OUT_OF_RANGE),
     ({"client_id": f"d2_0_0_{HOUR}", "username": "d2"}, {}, 4, R.UNKNOWN_DEVICE),
+    ({"client_id": f"n2_2_0_{HOUR}", "username": "n2"}, {}, 4, R.UNKNOWN_DEVICE),
     ({"username": "other"}, {}, 4, R.USER_NAME_MISMATCH),
     ({"username": None}, {}, 4, R.USER_NAME_MISMATCH),
     ({"sign_type": 1, "hour": "2026112117"}, {}, 4, R.STALE_HOUR),

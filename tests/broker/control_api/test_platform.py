@@ -79,7 +79,7 @@ async def test_journal_stream_ends_when_the_platform_stops(tmp_path: Path) -> No
 
 async def test_journal_on_the_stream_is_the_journal_on_disk(rig: Rig) -> None:
     await rig.refusal(connect(secret="wrong-secret"))
-    streamed = []
+    streamed: list[dict[str, object]] = []
     async with asyncio.timeout(5), rig.http.get("/_platform/journal") as stream:
         while len(streamed) < len(rig.records()):
             line = await stream.content.readline()

@@ -224,14 +224,14 @@ async def test_killed_writer_loses_nothing_that_it_reported(tmp_path: Path) -> N
     last: dict[str, tuple[int, str]] = {}
     for line in reported:
         if line.endswith("\n"):
-            device_id, version, value = line.split()
-            last[device_id] = (int(version), value)
+            device_id, number, value = line.split()
+            last[device_id] = (int(number), value)
     store = open_store(tmp_path / "k.db")
     stored = {one.device_id: one.primary for one in store.load()}
     store.close()
     assert len(last) == 8
-    for device_id, (version, value) in last.items():
+    for device_id, (version, told) in last.items():
         secret = stored[device_id]
         assert secret.version >= version
         assert secret.value == f"primary-{secret.version}", "a version and a value of different resets"
-        assert secret.version > version or secret.value == value
+        assert secret.version > version or secret.value == told

@@ -87,6 +87,21 @@ def test_decorrelated_grows_with_its_own_last_wait() -> None:
     assert list(grown)[1:] == [2.0, 3.5, 5.75, 9.125, 14.1875]
 
 
+@pytest.mark.parametrize(
+    ("backoff", "formula"),
+    [
+        (Backoff(Shape.NONE), "0"),
+        (Backoff(Shape.FIXED, 2.5), "2.5"),
+        (Backoff(Shape.EXPONENTIAL, 1, 60), "min(1\u00b72\u207f, 60)"),
+        (Backoff(Shape.FULL_JITTER), "u\u00b7min(1\u00b72\u207f, 30)"),
+        (Backoff(Shape.DECORRELATED), "min(1 + u\u00b7(3\u00b7last - 1), 30)"),
+        (Backoff(Shape.VENDOR, pause_s=1.0), "min(1 + 2\u207f\u00b7(0.8 + 0.2u), 30) + 1"),
+    ],
+)
+def test_a_back_off_shows_as_its_formula(backoff: Backoff, formula: str) -> None:
+    assert str(backoff) == formula
+
+
 @given(st.integers(), st.text(), st.integers(0))
 def test_jitter_is_a_number_from_zero_up_to_but_without_one(seed: int, device_id: str, attempt: int) -> None:
     assert 0 <= jitter(seed, device_id, attempt) < 1

@@ -19,8 +19,9 @@ from simulator.device.events import (
     TimerFired,
     Unreachable,
 )
-from simulator.device.keyring import Candidate, Fallback, Slot
+from simulator.device.keyring import Candidate, Fallback, Keyring, Slot
 from simulator.device.lifecycle import TRANSITIONS, Device, IllegalTransition, State, Trigger
+from simulator.device.profiles import PROFILES
 from tests.simulator.builders import PLAIN, WAIT_S, a_device, accept, bring_to, issue, lose, refuse, tell
 
 NOW = 100.0
@@ -279,3 +280,16 @@ def test_no_secret_shows_in_the_repr_of_a_device_its_events_or_its_actions() -> 
     shown = [repr(device), repr(device.keyring), repr(event), repr(actions), repr(Candidate(Slot.PRIMARY, canary))]
     assert isinstance(actions[0], OpenLink)
     assert not any("canary" in text for text in shown)
+
+
+def test_device_that_is_switched_off_and_on_remembers_its_secrets_and_nothing_else() -> None:
+    device = Device("d1", Keyring.of("old-secret", "other-secret"), PROFILES["huawei-java"])
+    device.handle(Started(), 0.0)
+    device.handle(Accepted(1), 0.0)
+    device.handle(LinkLost(1, "x"), 0.0)
+    device.handle(Stopped(), 1.0)
+    (opened,) = device.handle(Started(), 2.0)
+    assert isinstance(opened, OpenLink)
+    device.handle(Refused(opened.attempt, Cause.CREDENTIAL, 4), 2.0)
+    device.handle(Refused(opened.attempt + 1, Cause.CREDENTIAL, 4), 2.0)
+    assert device.state is State.HALTED  # as at its very first login, although it was accepted before

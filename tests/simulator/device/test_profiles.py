@@ -176,3 +176,9 @@ def test_a_profile_may_halt_on_a_refusal_that_blames_no_secret() -> None:
 def test_only_the_python_firmware_asks_for_its_hour_to_be_checked_and_only_c_signs_once() -> None:
     assert {name for name, profile in PROFILES.items() if profile.sign} == {"huawei-python"}
     assert {name for name, profile in PROFILES.items() if profile.signs_once} == {"huawei-c"}
+
+
+def test_java_sdk_starts_its_formula_over_after_sixteen_failures() -> None:
+    backoff = PROFILES["huawei-java"].backoff
+    assert backoff.delay_s(15, 0.0, 0.5) == 30.0
+    assert backoff.delay_s(16, 0.0, 0.5) == backoff.delay_s(0, 0.0, 0.5) < 2.0

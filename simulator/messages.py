@@ -1,0 +1,89 @@
+"""What a device says and is told above MQTT: topics and payloads of the vendor's device API. Pure.
+
+Source: support.huaweicloud.com, api-iothub/iot_06_v5_3004 (topics), _3010 (events), _3008 (commands). The key `seq`,
+at the top of every uplink and among a command's parameters, is ours: it numbers messages so that the books can balance.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from simulator.device.keyring import Slot
+
+SET_SECRET = "set_secret"
+
+Body = dict[str, Any]
+
+
+def system_topic(device_id: str, suffix: str) -> str:
+    return f"$oc/devices/{device_id}/sys/{suffix}"
+
+
+def connect_event(device_id: str, utc: datetime) -> Body:
+    """What the vendor's SDKs publish on `events/up` after every accepted connect."""
+    paras = {"timestamp": str(int(utc.timestamp() * 1000)), "type": "DEVICE_STATUS", "content": "connect complete"}
+    event = {
+        "service_id": "$log",
+        "event_type": "log_report",
+        "event_time": utc.strftime("%Y%m%dT%H%M%SZ"),
+        "paras": paras,
+    }
+    return {"object_device_id": device_id, "services": [event]}
+
+
+def telemetry(properties: Body) -> Body:
+    """A report for `properties/report`."""
+    return {"services": [{"service_id": "keyturn", "properties": properties}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as the device understood it; `slot` and `secret` are those of a `set_secret`."""
+
+    name: str
+    result_code: int = 0
+    seq: object = None
+    slot: Slot | None = None
+    secret: str | None = field(default=None, repr=False)
+
+    @property
+    def response(self) -> Body:
+        return {
+            "result_code": self.result_code,
+            "response_name": f"{self.name}_response",
+            "paras": {"seq": self.seq},
+        }
+
+
+def read_command(payload: bytes) -> Command:
+    """Understand a command; one that makes no sense has result code 1."""
+    try:
+        body = orjson.loads(payload)
+        name, paras = body["command_name"], body.get("paras") or {}
+        if not (isinstance(name, str) and isinstance(paras, dict)):
+            raise TypeError("a name is a string, and parameters are an object")
+        if name != SET_SECRET:
+            return Command(name, seq=paras.get("seq"))
+        secret = paras["secret"]
+        if not isinstance(secret, str):
+            raise TypeError("a secret is a string")
+        return Command(name, seq=paras.get("seq"), slot=Slot(paras["secret_type"].lower()), secret=secret)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Command("unknown", result_code=1)
+
+
+def ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Fold ascending numbers into (first, last) ranges without gaps."""
+    first = last = None
+    for number in numbers:
+        if last is not None and number == last + 1:
+            last = number
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first = last = number
+    if first is not None and last is not None:
+        yield first, last
