@@ -62,7 +62,7 @@ async def _serve(settings: Settings, *, parent_pipe: bool) -> int:
     async with platform:
         if parent_pipe:
             _watch_parent(loop, stop.set)
-        gc.freeze()  # what lives as long as the process need not be walked over again with every collection
+        _spare_the_collector()
         _announce(platform)
         await stop.wait()
     return CRASH if crashes else OK
@@ -101,6 +101,12 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def _spare_the_collector() -> None:
+    """Devices and sessions live long: a full collection would walk over all of them and stop the loop meanwhile."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def _raise_file_limit() -> None:

@@ -35,8 +35,7 @@ class Journal:
         for listener in self.listeners:
             listener(record)
         if self._file is not None:
-            self._buffer += orjson.dumps(record)
-            self._buffer += b"\n"
+            self._buffer += orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
             if len(self._buffer) >= BUFFER_BYTES:
                 self.flush()
 

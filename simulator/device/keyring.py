@@ -14,6 +14,9 @@ class Slot(StrEnum):
     SECONDARY = "secondary"
 
 
+BOTH_SLOTS = tuple(Slot)
+
+
 class Fallback(StrEnum):
     """The order in which a device presents its secrets."""
 
@@ -26,7 +29,7 @@ class Fallback(StrEnum):
     @property
     def slots(self) -> tuple[Slot, ...]:
         """The slots whose secrets this policy ever presents."""
-        return (Slot.PRIMARY,) if self is Fallback.PRIMARY_ONLY else tuple(Slot)
+        return (Slot.PRIMARY,) if self is Fallback.PRIMARY_ONLY else BOTH_SLOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,9 @@ class Keyring:
 
     def next(self) -> Candidate | None:
         """The candidate to present next, or None when each was refused in this round."""
-        if self._refused:
-            return next((one for one in self.candidates() if one.secret not in self._refused), None)
-        return next(iter(self.candidates()), None)
+        slots, refused = self.fallback.slots, self._refused
+        left = [one for one in self.held if one.slot in slots and one.secret not in refused]
+        return min(left, key=self._order(), default=None) if len(left) != 1 else left[0]
 
     def present(self, candidate: Candidate) -> None:
         """Note what goes onto the wire now."""

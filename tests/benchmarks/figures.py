@@ -17,7 +17,7 @@ from simulator.clock import SystemClock
 from simulator.control import Control
 from simulator.embedded import EmbeddedPlatform, child_platform
 from simulator.journal import Journal
-from simulator.limits import check_room
+from simulator.limits import check_room, spare_the_collector
 from simulator.links.native import NativeEngine
 from simulator.measure import Measures
 from simulator.oracle import Oracle
@@ -107,6 +107,7 @@ async def measure(devices: int, child: EmbeddedPlatform, control: Control, path:
         meter.show("devices made")
         meter.mark()
         await provision(control, identities)
+        spare_the_collector()
         meter.show("provisioned")
         for step in plan.timeline:
             meter.mark()

@@ -1,11 +1,15 @@
-"""A running platform with one device."""
+"""A running platform with one device; and no test that fails because the machine is busy."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.broker.rig import Rig, running
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from wire.mqtt import FROM_SERVER, ConnAck, Connect, Decoder, Packet
 
 HOUR = "2026112119"
 START = datetime(2026, 11, 21, 19, 30, tzinfo=UTC)
-DEADLINE_S = 5.0
+DEADLINE_S = 20.0
 PRIMARY, SECONDARY = "primary-secret-1", "secondary-secret-1"
 
 

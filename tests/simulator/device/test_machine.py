@@ -74,6 +74,8 @@ class AnyPlatform(RuleBasedStateMachine):
     @in_state(State.IDLE, State.STOPPED)
     @rule()
     def start(self) -> None:
+        self.blamed.clear()
+        self.was_accepted = False
         self.send(Started())
         assert self.device.state is State.CONNECTING
 
