@@ -7,8 +7,10 @@ from enum import Enum, auto
 from typing import cast
 
 from simulator.credentials import MqttCredentials
-from simulator.device.events import Accepted, Cause, LinkEvent, LinkLost, Refused, Unreachable
+from simulator.device.events import Accepted, LinkEvent, LinkLost, Unreachable
+from simulator.links.answers import outcome
 from simulator.links.dialler import Dial, Dialler
+from simulator.links.keepalive import Keepalive
 from simulator.links.link import Endpoint, LinkOptions, LinkOwner
 from simulator.links.outbox import Message, Outbox, as_publish
 from simulator.scheduler import Scheduler
@@ -27,12 +29,6 @@ from wire.mqtt import (
     Subscribe,
 )
 
-# MQTT 3.1.1 §3.2.2.3. Code 3 blames nobody: it counts as unreachable.
-CAUSES = {1: Cause.CONFIG, 2: Cause.CONFIG, 4: Cause.CREDENTIAL, 5: Cause.NOT_ALLOWED}
-SERVER_UNAVAILABLE = 3
-
-PING_AFTER = 0.9  # of the keepalive: a packet must arrive within all of it [MQTT-3.1.2-24]
-PING_ANSWER_WITHIN = 0.5
 LINGER_S = 1.0  # a closed link's last bytes have this long: a peer that reads nothing does not keep the descriptor
 
 
@@ -78,16 +74,15 @@ class NativeLink(asyncio.Protocol):
 
     __slots__ = (
         "_attempt",
+        "_corked",
         "_credentials",
         "_decoder",
         "_dial",
         "_engine",
-        "_last_heard",
-        "_last_sent",
+        "_keepalive",
         "_outbox",
         "_owner",
         "_phase",
-        "_ping_sent",
         "_silent",
         "_terminal",
         "_transport",
@@ -106,9 +101,8 @@ class NativeLink(asyncio.Protocol):
         self._phase = Phase.DIALLING
         self._terminal: LinkEvent | None = None
         self._silent = False
-        self._last_sent = 0.0
-        self._last_heard = 0.0
-        self._ping_sent = 0.0
+        self._keepalive = Keepalive(engine.options.keepalive_s)
+        self._corked: list[bytes] | None = None
         engine.open_links += 1
         self._dial: Dial | None = engine.dialler.dial(self._dialled, self._dial_failed)
         engine.scheduler.at(engine.scheduler.now() + engine.options.connect_timeout_s, self._connect_timed_out)
@@ -172,13 +166,16 @@ class NativeLink(asyncio.Protocol):
             self._abort()
 
     def data_received(self, data: bytes) -> None:
-        self._last_heard = self._engine.scheduler.now()
+        """Take packets in; what they make us say goes out in one write."""
+        self._keepalive.heard = self._engine.scheduler.now()
+        self._corked = []
         try:
             self._decoder.feed(data)
             while self._phase is not Phase.ENDED and (packet := self._decoder.next_packet()) is not None:
                 self._received(packet)
         except ProtocolError as error:
             self._fail(f"protocol error: {error}")
+        self._uncork()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._terminal is None:
@@ -207,22 +204,20 @@ class NativeLink(asyncio.Protocol):
                 if qos:
                     self._send(PubAck(packet_id))
             case PingResp():
-                self._ping_sent = 0.0
+                self._keepalive.answered()
 
     def _answered(self, answer: ConnAck) -> None:
         if self._phase is not Phase.CONNECTING:
             raise ProtocolError("a second CONNACK")
-        if answer.code == 0:
-            self._phase = Phase.OPEN
-            self._wake_for_keepalive()
-            self._send_messages(self._outbox.resume(session_present=answer.session_present), dup=True)
-            self._owner.link_event(Accepted(self._attempt))
-            self.send_due()
-        elif answer.code == SERVER_UNAVAILABLE:
-            self._end(Unreachable(self._attempt, "server unavailable (3)"))
-        else:
-            cause = CAUSES.get(answer.code, Cause.CONFIG)
-            self._end(Refused(self._attempt, cause, answer.code))
+        event = outcome(self._attempt, answer)
+        if not isinstance(event, Accepted):
+            self._end(event)
+            return
+        self._phase = Phase.OPEN
+        self._wake_for_keepalive()
+        self._send_messages(self._outbox.resume(session_present=answer.session_present), dup=True)
+        self._owner.link_event(event)
+        self.send_due()
 
     def _send_messages(self, messages: list[Message], *, dup: bool = False) -> None:
         if not messages or self._phase is not Phase.OPEN:
@@ -232,34 +227,37 @@ class NativeLink(asyncio.Protocol):
         self._owner.messages_sent(messages)
 
     def _send(self, packet: Packet) -> None:
-        if self._transport is not None and self._phase is not Phase.ENDED:
+        if self._transport is None or self._phase is Phase.ENDED:
+            return
+        self._keepalive.sent = self._engine.scheduler.now()
+        if self._corked is None:
             self._transport.write(packet.encode())
-            self._last_sent = self._engine.scheduler.now()
+        else:
+            self._corked.append(packet.encode())
+
+    def _uncork(self) -> None:
+        corked, self._corked = self._corked, None
+        if corked and self._transport is not None:
+            self._transport.write(b"".join(corked))
 
     # -- keepalive
 
-    def _ping_due(self) -> float:
-        """When nothing was sent for most of the keepalive, or nothing heard: a half-open link takes all we send."""
-        quiet_since = max(min(self._last_sent, self._last_heard), self._ping_sent)
-        return quiet_since + self._engine.options.keepalive_s * PING_AFTER
-
     def _wake_for_keepalive(self) -> None:
-        if self._engine.options.keepalive_s and self._phase is Phase.OPEN:
-            self._engine.scheduler.at(self._ping_due(), self._ping)
+        if self._keepalive.interval_s and self._phase is Phase.OPEN:
+            self._engine.scheduler.at(self._keepalive.due(), self._ping)
 
     def _ping(self) -> None:
         if self._phase is not Phase.OPEN:
             return
-        now, keepalive = self._engine.scheduler.now(), self._engine.options.keepalive_s
-        if now >= self._ping_due():
+        now = self._engine.scheduler.now()
+        if now >= self._keepalive.due():
             self._send(PingReq())
-            self._ping_sent = now
-            self._engine.scheduler.at(now + keepalive * PING_ANSWER_WITHIN, self._ping_timed_out)
+            self._keepalive.pinged = now
+            self._engine.scheduler.at(self._keepalive.patience_ends(), self._ping_timed_out)
         self._wake_for_keepalive()
 
     def _ping_timed_out(self) -> None:
-        due = self._ping_sent + self._engine.options.keepalive_s * PING_ANSWER_WITHIN
-        if self._ping_sent and due <= self._engine.scheduler.now():
+        if self._keepalive.is_dead(self._engine.scheduler.now()):
             self._fail("no answer to a ping")
 
     # -- the end
@@ -278,6 +276,7 @@ class NativeLink(asyncio.Protocol):
         self._phase = Phase.ENDED
         self._terminal = terminal
         if cleanly and self._transport is not None:
+            self._uncork()
             self._transport.close()
             self._engine.scheduler.at(self._engine.scheduler.now() + LINGER_S, self._abort)
         elif self._transport is not None:
@@ -288,6 +287,7 @@ class NativeLink(asyncio.Protocol):
             self._engine.loop.call_soon(self._finish)
 
     def _abort(self) -> None:
+        self._corked = None
         if self._transport is not None:
             self._transport.abort()
 
