@@ -49,6 +49,11 @@ class Messages:
                 return [seq for seq, times in self.recorded.items() if times > self.sent[seq]]
 
 
+def _was_right(refusal: Record) -> bool:
+    """A refusal for a stale hour, of a device whose secret the platform would have taken."""
+    return bool(refusal["reason"] == STALE_HOUR and refusal.get("secret_was_right", True))
+
+
 @dataclass(slots=True)
 class _Session:
     slot: str
@@ -66,6 +71,7 @@ class Books:
         self._sessions: dict[str, _Session] = {}
         self._offset = 0.0
         self._end = 0.0
+        self.lost_records = 0
         self._take_devices(device_records)
         self._take_platform(platform_records)
 
@@ -78,7 +84,7 @@ class Books:
             times = self._misjudged.get(device_id, [])
             return bisect_right(times, until) - bisect_right(times, since)
         if metric == "stale_sessions":
-            return sum(one.since <= until <= one.until for one in self.exposures(device_id))
+            return sum(since <= one.since <= until for one in self.exposures(device_id))
         messages = self._messages.get(device_id)
         if messages is None:
             return 0
@@ -99,6 +105,8 @@ class Books:
                 case "acked":
                     acknowledged = range(record["first"], record["last"] + 1)
                     self._messages[record["device"]].acknowledged.update(acknowledged)
+                case "ended":
+                    self.lost_records = max(self.lost_records, record.get("platform_records_lost") or 0)
             self._end = record["t"]
 
     # -- the platform's side
@@ -126,11 +134,21 @@ class Books:
                 session = self._sessions.get(device_id)
                 if session and session.slot == record["slot"] and not record["cut"]:
                     session.stale_since = session.stale_since or t
-            case "refused" if record["reason"] == STALE_HOUR and device_id:
+            case "provisioned":
+                self._replaced(device_id, record, t)
+            case "gap":
+                self.lost_records += record["lost"]
+            case "refused" if _was_right(record) and device_id:
                 self._misjudged[device_id].append(t)
             case "uplink" if record["qos"]:
                 recorded = self._messages[device_id].recorded
                 recorded.update(range(record["first"], record["last"] + 1))
+
+    def _replaced(self, device_id: str, record: Record, t: float) -> None:
+        """Registering a device anew replaces its secrets under the feet of its session."""
+        session = self._sessions.get(device_id)
+        if session and (record[session.slot] or {}).get("version") != session.version:
+            session.stale_since = session.stale_since or t
 
     def _end_sessions(self, t: float) -> None:
         for device_id in list(self._sessions):

@@ -45,7 +45,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a scenario and judge it. Exit 0 passed, 1 failed, 2 bad usage, 3 platform unreachable, 4 crash, 5 invalid."""
-    from simulator.report.folder import judge_folder, prepare, write_results
+    from simulator.report.folder import judge_folder, prepared, write_results
     from simulator.report.progress import Progress
     from simulator.report.summary import print_summary
     from simulator.run import Play
@@ -54,11 +54,11 @@ def run(
     console = Console()
     changes = [*(overrides or ()), *_platform_override(platform)]
     loaded = load(scenario, overrides=changes, seed=seed)
-    prepare(report)
-    _in_loop(Play(loaded, report, owned=owned).run(Progress(console)))
-    judged = judge_folder(report)
-    write_results(report, judged)
-    print_summary(console, judged.report, judged.device_records, judged.platform_records)
+    with prepared(report):
+        _in_loop(Play(loaded, report, owned=owned).run(Progress(console)))
+        judged = judge_folder(report)
+        print_summary(console, judged.report, judged.device_records, judged.platform_records)
+        write_results(report, judged)
     console.print(f"Journals and results: {report}/", highlight=False)
     raise typer.Exit(judged.report.exit_code)
 
@@ -81,8 +81,8 @@ def report_command(
     from simulator.report.summary import print_summary
 
     judged = judge_folder(folder)
-    write_results(folder, judged)
     print_summary(Console(), judged.report, judged.device_records, judged.platform_records)
+    write_results(folder, judged)
     raise typer.Exit(judged.report.exit_code)
 
 

@@ -23,7 +23,7 @@ STOP_TIMEOUT_S = 10.0
 
 
 class PlatformFailed(KeyturnError):
-    """The embedded platform did not come up or went down by itself; its own words are in the message."""
+    """The embedded platform did not come up; its own words are in the message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,16 @@ class DeviceFacts:
             self.stopped,
         )
 
+    def end_outage(self, t: float) -> None:
+        """The device is back, or was switched off on its way: the outage lasted until now."""
+        if self.lost_at is None or self.lost_in is None:
+            return
+        outage = t - self.lost_at
+        self.run.outages.append(outage)
+        if self.lost_in is not self.run:
+            self.lost_in.outages.append(outage)
+        self.lost_at = self.lost_in = None
+
     def current_windows(self) -> tuple[Window, ...]:
         return (self.run, self.windows[-1]) if self.windows else (self.run,)
 

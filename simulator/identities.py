@@ -30,16 +30,15 @@ def read_identities(path: Path) -> list[Identity]:
     identities = [_identity(f"{path}: device {number}", row) for number, row in enumerate(rows, 1)]
     if not identities:
         raise UsageError(f"{path}: no device in it; expected at least one")
-    seen: set[str] = set()
-    for identity in identities:
-        if identity.device_id in seen:
-            raise UsageError(f"{path}: device_id {identity.device_id!r} stands there twice")
-        seen.add(identity.device_id)
+    rows_of: dict[str, int] = {}
+    for number, identity in enumerate(identities, 1):
+        if number != rows_of.setdefault(identity.device_id, number):
+            raise UsageError(f"{path}: devices {rows_of[identity.device_id]} and {number} have the same device_id")
     return identities
 
 
 def _csv_rows(path: Path, text: str) -> Iterable[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         missing = [column for column in COLUMNS[:2] if column not in (reader.fieldnames or ())]
         if missing:
@@ -53,7 +52,8 @@ def _json_rows(path: Path, text: str) -> Iterable[dict[str, Any]]:
     if text.lstrip().startswith("["):
         rows = _parsed(str(path), text)
     else:
-        rows = [_parsed(f"{path}:{number}", line) for number, line in enumerate(io.StringIO(text), 1)]
+        lines = enumerate(io.StringIO(text), 1)
+        rows = [_parsed(f"{path}:{number}", line) for number, line in lines if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{path}: expected a list of objects with {', '.join(COLUMNS)}")
     return list(rows)
@@ -67,14 +67,15 @@ def _parsed(where: str, text: str) -> Any:
 
 
 def _identity(where: str, row: dict[str, Any]) -> Identity:
+    """Check one row; nothing of it is ever quoted, because columns get swapped and quotes forgotten."""
     device_id, primary, secondary = row.get("device_id"), row.get("primary"), row.get("secondary")
     if secondary == "":
         secondary = None
     if not isinstance(device_id, str) or not DEVICE_ID.fullmatch(device_id):
-        raise UsageError(f"{where}: device_id {device_id!r}, expected 1 to 128 of letters, digits, '_' and '-'")
+        raise UsageError(f"{where}: bad device_id, expected 1 to 128 of letters, digits, '_' and '-'")
     for slot, secret in (("primary", primary), ("secondary", secondary)):
         if secret is None and slot == "secondary":
             continue
         if not isinstance(secret, str) or not SECRET.fullmatch(secret):
-            raise UsageError(f"{where} ({device_id}): bad {slot} secret, expected 8 to 32 of A-Z a-z 0-9 _ -")
+            raise UsageError(f"{where}: bad {slot} secret, expected 8 to 32 of A-Z a-z 0-9 _ -")
     return Identity(device_id, str(primary), secondary)

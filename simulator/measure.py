@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 from simulator.books import Books
 from simulator.expectations import Expectation, Measurement
-from simulator.facts import DeviceFacts, Stand, Standing, Window
+from simulator.facts import DeviceFacts, Stand, Window
 from simulator.metrics import METRICS, Kind
 from simulator.oracle import Oracle
 
 WORST = 3
-UNTOUCHED = Standing()
+TICK_S = 0.05
 
 Samples = list[tuple[float, str]]
 
@@ -36,11 +36,10 @@ class Measures:
             case Kind.COUNT:
                 return self._count(expectation)
 
-    def lag_p99_s(self, step: str | None = None) -> float:
-        """The 99th percentile of the simulator's loop lag in a step's time, or in the run's."""
-        since, until = self._span(step)
-        samples = sorted(lag for t, lag in self._oracle.lags if since <= t <= until)
-        return quantile(samples, 0.99) if samples else 0.0
+    def lag_p99_s(self, step: str | None = None) -> float | None:
+        """The 99th percentile of the simulator's loop lag in a step's time, or in the run's; None if not measured."""
+        samples = self._lags(step)
+        return quantile(sorted(samples), 0.99) if samples else None
 
     def _invalid(self, expectation: Expectation) -> str | None:
         metric, step = METRICS[expectation.metric], expectation.step
@@ -50,11 +49,21 @@ class Measures:
             return f"step {step} touches no device"
         if metric.needs_platform_journal and self._books is None:
             return "the platform's journal is not at hand"
-        if metric.is_timed(expectation.stat) and metric.name != "loop_lag":
-            lag = self.lag_p99_s(step)
-            if lag > self._lag_limit_s:
-                return f"generator-limited: loop lag p99 {lag * 1000:.0f} ms"
+        if metric.needs_platform_journal and self._books is not None and self._books.lost_records:
+            return f"the platform lost {self._books.lost_records} journal records"
+        if metric.is_timed(expectation.stat) and metric.name != "loop_lag" and self._lag_limit_s < math.inf:
+            return self._untrustworthy(self.lag_p99_s(step))
         return None
+
+    def _untrustworthy(self, lag_s: float | None) -> str | None:
+        if lag_s is None:
+            return "the simulator's loop lag was not measured"
+        return f"generator-limited: loop lag p99 {lag_s * 1000:.0f} ms" if lag_s > self._lag_limit_s else None
+
+    def _lags(self, step: str | None) -> list[float]:
+        """The lag samples of a step's time, and one tick around it: a short step may lie between two ticks."""
+        since, until = self._span(step)
+        return [lag for t, lag in self._oracle.lags if since - TICK_S <= t <= until + TICK_S]
 
     def _span(self, step: str | None) -> tuple[float, float]:
         if step is None:
@@ -94,7 +103,7 @@ class Measures:
         return Measurement(len(inside), total=len(inside) + len(outside), worst=tuple(worst[:WORST]))
 
     def _counts(self, expectation: Expectation, device: DeviceFacts, window: Window | None) -> bool:
-        stand: Stand = UNTOUCHED if window is None else window.standing or device
+        stand: Stand = (window or device.run).standing or device
         if expectation.metric == "slot":
             return stand.slot == expectation.stat
         if expectation.metric == "recovered" and expectation.step is not None:
@@ -111,8 +120,7 @@ class Measures:
     def _samples(self, expectation: Expectation) -> Samples:
         step, fleet = expectation.step, expectation.fleet
         if expectation.metric == "loop_lag":
-            since, until = self._span(step)
-            return [(lag, "") for t, lag in self._oracle.lags if since <= t <= until]
+            return [(lag, "") for lag in self._lags(step)]
         if expectation.metric == "exposure":
             assert self._books is not None, "checked before"
             return [
@@ -126,7 +134,7 @@ class Measures:
             (value, device.device_id)
             for device, window in self._windows(step, fleet)
             if window is not None
-            for value in read(device, window, self._oracle.ended_at)
+            for value in read(device, window, self._oracle.settled_at or self._oracle.ended_at)
         ]
 
     def _count(self, expectation: Expectation) -> Measurement:

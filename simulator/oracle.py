@@ -54,6 +54,8 @@ class Oracle:
         self.ended_at = record["t"]
         kind = record["kind"]
         if handle := self._device_kinds.get(kind):
+            if self.settled_at is not None:
+                return
             device = self.devices.get(record["device"])
             if device is not None:
                 handle(device, record)
@@ -71,7 +73,8 @@ class Oracle:
         self.header = record
 
     def _lag(self, record: Record) -> None:
-        self.lags += ((record["t"], sample) for sample in record["samples"])
+        first, every = record["first"], record["every"]
+        self.lags += ((first + number * every, lag) for number, lag in enumerate(record["samples"]))
 
     def _crash(self, record: Record) -> None:
         self.crashes.append(record)
@@ -157,19 +160,14 @@ class Oracle:
         device.recovered = True
         if device.windows and device.accepted_at >= device.windows[-1].opened:
             device.windows[-1].recovered = True
-        if device.lost_at is not None and device.lost_in is not None:
-            outage = record["t"] - device.lost_at
-            device.run.outages.append(outage)
-            if device.lost_in is not device.run:
-                device.lost_in.outages.append(outage)
-            device.lost_at = device.lost_in = None
+        device.end_outage(record["t"])
 
     def _state(self, device: DeviceFacts, record: Record) -> None:
         device.state = record["state"]
         device.locked_out = device.state == "locked_out"
         device.recovered = False
         if device.state == "stopped":
-            device.lost_at = device.lost_in = None
+            device.end_outage(record["t"])
 
     def _issued(self, device: DeviceFacts, record: Record) -> None:
         device.locked_out = False

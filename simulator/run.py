@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.clock import SystemClock
-from simulator.errors import KeyturnError, PlatformUnreachable
+from simulator.errors import KeyturnError, PlatformUnreachable, UsageError
 from simulator.expectations import Expectation, holds
 from simulator.fleet import drain
 from simulator.journal import Journal
@@ -56,7 +56,7 @@ class Play:
         self.measures = Measures(self.oracle)
 
     async def run(self, watch: Callable[[Oracle, Measures], Awaitable[None]] | None = None) -> Ending:
-        """Run to the end; a KeyturnError comes only before the first device has started."""
+        """Run to the end; a KeyturnError tells that there is nothing to be judged."""
         check_room(sum(fleet.count or 0 for fleet in self._scenario.fleets.values()))
         journal = Journal(self._clock, self._folder / "device.jsonl")
         journal.listeners.append(self.oracle.feed)
@@ -66,7 +66,10 @@ class Play:
         except BaseExceptionGroup as group:
             raise _first_known(group) or group from None
         finally:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
             journal.close()
+        if journal.failure is not None:
+            raise UsageError(f"{journal.failure}: without its journal a run cannot be judged")
         return self._ending
 
     async def _play(
@@ -86,37 +89,44 @@ class Play:
             if watch is not None:
                 company.append(tasks.create_task(_along(watch, self.oracle, self.measures), name="watch"))
             try:
-                await self._timeline(Runner(self._scenario, world, target.control, self.measures))
-                await self._settle()
+                await self._timeline(journal, Runner(self._scenario, world, target.control, self.measures))
             finally:
                 await _switch_off(world)
                 for task in company:
                     task.cancel()
-        journal.write("ended", interrupted=self._ending.interrupted, unreachable=self._ending.unreachable)
+        await self._write_end(journal, target)
 
-    async def _timeline(self, runner: Runner) -> None:
-        """Run the steps until they end, the platform is gone for good, or Ctrl-C."""
-        loop = asyncio.get_running_loop()
+    async def _write_end(self, journal: Journal, target: Target) -> None:
+        lost = None
+        if target.ours:
+            with contextlib.suppress(PlatformUnreachable):
+                lost = (await target.control.describe()).body.get("journal_records_lost")
+        ending = self._ending
+        journal.write(
+            "ended", interrupted=ending.interrupted, unreachable=ending.unreachable, platform_records_lost=lost
+        )
+
+    async def _timeline(self, journal: Journal, runner: Runner) -> None:
+        """Run the steps and settle, unless the platform is gone for good, the disk is full, or Ctrl-C.
+
+        From the first Ctrl-C on, further ones change nothing: the devices are stopped cleanly, within seconds, and
+        what was seen is reported.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
-                timeline = tasks.create_task(runner.run(), name="timeline")
+                main = tasks.create_task(self._steps_and_settle(runner), name="timeline")
+                journal.on_failure = main.cancel
                 with contextlib.suppress(ValueError, RuntimeError):  # not the main thread: nobody's Ctrl-C is ours
-                    loop.add_signal_handler(signal.SIGINT, self._interrupt, timeline)
+                    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, main)
         except* PlatformUnreachable as group:
             self._ending.unreachable = str(_first_known(group))
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
 
-    def _interrupt(self, timeline: asyncio.Task[None]) -> None:
-        """End the timeline, not the run: the devices are stopped cleanly and what was seen is reported."""
-        self._ending.interrupted = True
-        timeline.cancel()
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+    def _interrupt(self, main: asyncio.Task[None]) -> None:
+        self._ending.interrupted = self._ending.interrupted or main.cancel()
 
-    async def _settle(self) -> None:
-        """Give the devices that are still on their way the scenario's time to arrive."""
-        if self._ending.interrupted or self._ending.unreachable:
-            return
+    async def _steps_and_settle(self, runner: Runner) -> None:
+        """Run the timeline, then give the devices that are still on their way the scenario's time to arrive."""
+        await runner.run()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._scenario.settle):
                 await until(lambda: holds(ALL_SETTLED, self.measures(ALL_SETTLED)))
@@ -124,6 +134,7 @@ class Play:
 
 async def _switch_off(world: World) -> None:
     """End the fleets cleanly; from `settled` on, nothing that happens counts."""
+    world.scheduler.clear()  # nobody is started and nobody tries again from here on
     for fleet in world.fleets.values():
         fleet.end_telemetry()
     await drain(world.fleets, DRAIN_S)

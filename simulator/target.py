@@ -7,13 +7,14 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import orjson
 
-from simulator.control import Control
+from simulator.control import Answer, Control
 from simulator.embedded import child_platform
 from simulator.errors import PlatformUnreachable, UsageError
 from simulator.links.link import Endpoint
@@ -46,14 +47,24 @@ async def open_target(platform: Platform, folder: Path, *, owned: bool) -> Async
     token = token_from(platform.token_env)
     async with Control(platform.api, platform.project_id, platform.instance_id or "", token) as control:
         about = await control.describe()
-        if not about.ok and not owned:
+        ours = _is_ours(platform.api, about)
+        if not ours and not owned:
             raise UsageError(f"{platform.api}: {NOT_OURS}")
-        endpoint = await _endpoint(platform, about.body.get("mqtt") or {})
-        if not about.ok:
+        endpoint = await _endpoint(platform, about.body.get("mqtt") if ours else None)
+        if not ours:
             yield Target(control, endpoint, ours=False)
             return
         async with _collecting(control, folder / "platform.jsonl"):
             yield Target(control, endpoint, ours=True)
+
+
+def _is_ours(api: str, about: Answer) -> bool:
+    """Whether a keyturn platform answered; a wrong token or a fault of the server says nothing about that."""
+    if about.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise UsageError(f"{api}: the caller is not let in ({about.problem}); expected the API's token in token_env")
+    if about.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise PlatformUnreachable(f"{api}: {about.problem}")
+    return about.ok and about.body.get("name") == "keyturn"
 
 
 def token_from(variable: str | None) -> str:
@@ -64,13 +75,13 @@ def token_from(variable: str | None) -> str:
     return token
 
 
-async def _endpoint(platform: Platform, told: dict[str, object]) -> Endpoint:
+async def _endpoint(platform: Platform, told: dict[str, Any] | None) -> Endpoint:
     """The MQTT address, resolved once so that no attempt waits for a name server."""
     if platform.mqtt is not None:
         url = urlsplit(platform.mqtt)
         host, port = url.hostname or "", url.port or DEFAULT_MQTT_PORT
-    elif told:
-        host, port = str(told["host"]), int(str(told["port"]))
+    elif told is not None:
+        host, port = told["host"], told["port"]
     else:
         raise UsageError("the platform does not tell its MQTT address: give platform.mqtt")
     try:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import accumulate
 
 from simulator.clock import Clock
-from simulator.control import Answer, Control
+from simulator.control import Control
 from simulator.credentials import fingerprint
 from simulator.device.backoff import jitter
 from simulator.device.keyring import Fallback, Keyring, Slot
@@ -23,7 +23,6 @@ from simulator.links.link import Endpoint, LinkEngine, LinkOptions
 from simulator.scenario import model
 from simulator.scheduler import Scheduler
 
-PROVISION_BATCH = 5000
 PROFILE_DRAW = -1
 EngineFactory = Callable[[asyncio.TaskGroup, Scheduler, Endpoint, LinkOptions], LinkEngine]
 
@@ -117,11 +116,10 @@ class Builder:
 
 
 async def provision(control: Control, identities: Sequence[Identity]) -> None:
-    """Register the devices at the platform; UsageError when it does not take them."""
-    for start in range(0, len(identities), PROVISION_BATCH):
-        answer: Answer = await control.provision(identities[start : start + PROVISION_BATCH])
-        if not answer.ok:
-            raise UsageError(f"the platform did not take the devices: {answer.problem}")
+    """Register the devices at the platform, all or none; UsageError when it does not take them."""
+    answer = await control.provision(identities)
+    if not answer.ok:
+        raise UsageError(f"the platform did not take the devices: {answer.problem}")
 
 
 def fleet_identities(name: str, settings: model.Fleet, ledger: Ledger) -> list[Identity]:

@@ -1,7 +1,9 @@
 """A report's folder on disk: the journals of a run, and what was made of them."""
 
+import fcntl
 import heapq
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ DEVICE_JOURNAL = "device.jsonl"
 PLATFORM_JOURNAL = "platform.jsonl"
 MERGED_JOURNAL = "journal.jsonl"
 RESULTS = "results.json"
-OURS = (DEVICE_JOURNAL, PLATFORM_JOURNAL, MERGED_JOURNAL, RESULTS, ".gitignore")
+LOCK = ".lock"
+OURS = (DEVICE_JOURNAL, PLATFORM_JOURNAL, MERGED_JOURNAL, RESULTS, ".gitignore", LOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,30 @@ class Judged:
     platform_records: list[Record]
 
 
-def prepare(folder: Path) -> None:
-    """Make room for a new run; what an older run left is removed, anything else is not touched."""
+@contextmanager
+def prepared(folder: Path) -> Iterator[None]:
+    """Make room for a new run, and keep other runs out meanwhile.
+
+    What an older run left is removed, anything else is not touched; UsageError says why there is no room.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         strangers = sorted(entry.name for entry in folder.iterdir() if entry.name not in OURS)
         if strangers:
             raise UsageError(f"{folder}: holds {strangers[0]!r}, expected an empty folder or an older report")
-        for name in OURS:
-            (folder / name).unlink(missing_ok=True)
-        (folder / ".gitignore").write_text("*\n")
+        lock = (folder / LOCK).open("w")
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{folder}: another run is writing there; expected a folder of its own") from None
+        for name in OURS:
+            if name != LOCK:
+                (folder / name).unlink(missing_ok=True)
+        (folder / ".gitignore").write_text("*\n")
+        yield
 
 
 def judge_folder(folder: Path) -> Judged:
@@ -59,18 +74,21 @@ def judge_folder(folder: Path) -> Judged:
         torn += more
     try:
         report = judge_run(device_records, platform_records or None, torn)
-    except (ValueError, KeyError) as error:
-        raise UsageError(f"{path}: not the journal of a run: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder}: {DEVICE_JOURNAL} is not the journal of a run: {error}") from error
     return Judged(report, device_records, platform_records)
 
 
 def write_results(folder: Path, judged: Judged) -> None:
-    """Write `results.json` and the merged journal."""
+    """Write `results.json` and the merged journal; UsageError when the disk does not take them."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    (folder / RESULTS).write_bytes(orjson.dumps(results(judged.report), option=options))
-    with (folder / MERGED_JOURNAL).open("wb") as file:
-        for record in merged(judged.device_records, judged.platform_records):
-            file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+    try:
+        (folder / RESULTS).write_bytes(orjson.dumps(results(judged.report), option=options))
+        with (folder / MERGED_JOURNAL).open("wb") as file:
+            for record in merged(judged.device_records, judged.platform_records):
+                file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
 def merged(device_records: Iterable[Record], platform_records: Iterable[Record]) -> Iterator[Record]:

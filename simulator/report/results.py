@@ -31,7 +31,7 @@ def results(report: RunReport) -> dict[str, Any]:
         "slots": {slot: value(report, f"slot.{slot} == 0") for slot in ("primary", "secondary")},
         "messages": {stat: value(report, f"messages.{stat} == 0") for stat in MESSAGES},
         "exposure": {stat: value(report, f"exposure.{stat} == 0s") for stat in TIMES},
-        "lag_p99": round(report.measures.lag_p99_s(), 4),
+        "lag_p99": report.measures.lag_p99_s(),
         "steps": list(_steps(report)),
         "expectations": [
             {

@@ -91,7 +91,7 @@ def _expectations(report: RunReport) -> RenderableType:
     table = Table(box=None, show_header=False, pad_edge=False)
     for outcome in report.outcomes:
         mark, style = MARKS[outcome.verdict]
-        table.add_row(Text(mark, style=style), str(outcome.expectation), Text(outcome.observed, style="dim"))
+        table.add_row(Text(mark, style=style), Text(outcome.expectation.text), Text(outcome.observed, style="dim"))
     return Padding(table, (1, 0, 0, 0))
 
 
@@ -121,7 +121,7 @@ def _verdict(report: RunReport, found: dict[str, Any]) -> RenderableType:
     colour = "bold green" if code is ExitCode.PASSED else "bold red"
     line = Text.assemble("\n", (exit_word(code), colour), f" (exit {int(code)})")
     limit = report.header["loop_lag_limit"]
-    if found["lag_p99"] > limit:
+    if (found["lag_p99"] or 0.0) > limit:
         line.append(
             f"\nThis simulator was late itself: loop lag p99 {found['lag_p99'] * 1000:.0f} ms, "
             f"limit {limit * 1000:.0f} ms. Counts hold; times and rates are invalid.",

@@ -52,9 +52,7 @@ class Runner:
     async def _attempt(self, step: Step) -> None:
         try:
             async with asyncio.timeout(self._verbs.planned_s(step) + step.timeout):
-                await self._verbs.perform(step, self._condition(step, _abort_if(step)))
-                if self._condition(step, _abort_if(step))():
-                    raise StepFailed(f"aborted: {self._observed(step, _abort_if(step))}")
+                await self._verbs.perform(step, lambda: self._abort_reason(step))
                 if step.until is not None:
                     await until(self._condition(step, step.until))
         except StepFailed as error:
@@ -74,8 +72,13 @@ class Runner:
         about = _about(step, expectation)
         return lambda: holds(about, self._measures(about))
 
+    def _abort_reason(self, step: Step) -> str:
+        condition = step.waves.abort_if if step.waves is not None else None
+        return self._observed(step, condition) if self._condition(step, condition)() else ""
+
     def _still_waiting(self, step: Step) -> str:
-        return f": {self._observed(step, step.until)}" if step.until else ""
+        known = self._verbs.missing(step) or self._observed(step, step.until)
+        return f": {known}" if known else ""
 
     def _observed(self, step: Step, expectation: Expectation | None) -> str:
         if expectation is None:
@@ -93,7 +96,3 @@ class Runner:
 def _about(step: Step, expectation: Expectation) -> Expectation:
     """A live condition speaks of its own step; of a step that touches nobody, of all devices."""
     return dataclasses.replace(expectation, step=step.id) if step.fleets else expectation
-
-
-def _abort_if(step: Step) -> Expectation | None:
-    return step.waves.abort_if if step.waves is not None else None

@@ -36,6 +36,7 @@ class Verbs:
         self._seed = seed
         self._command_seq = itertools.count(1)
         self.unanswered: set[str] = set()
+        self._waiting: dict[str, dict[str, None]] = {}
 
     def planned_s(self, step: Step) -> float:
         """How long the step's own schedule takes: its ramp, or its waves but the last."""
@@ -43,8 +44,15 @@ class Verbs:
         waves_s = (math.ceil(devices / step.waves.size) - 1) * step.waves.every if step.waves else 0.0
         return step.over + waves_s + (step.wait or 0.0)
 
-    async def perform(self, step: Step, aborted: Callable[[], bool]) -> None:
-        """Do it, until `aborted()`; StepFailed, or PlatformUnreachable when a call got no answer at all."""
+    def missing(self, step: Step) -> str:
+        """Which devices have not answered a delivery yet, for the report of a step that ran out of time."""
+        waiting = self._waiting.get(step.id)
+        if not waiting:
+            return ""
+        return f"{len(waiting)} devices did not answer, among them {', '.join(itertools.islice(waiting, 3))}"
+
+    async def perform(self, step: Step, aborted: Callable[[], str]) -> None:
+        """Do it; StepFailed, also when `aborted` gives a reason, or PlatformUnreachable for want of any answer."""
         match step.verb:
             case Verb.START:
                 await self._spread(step, self._start)
@@ -119,24 +127,26 @@ class Verbs:
         await each([device for fleet in self._fleets(step) for device in fleet.drivers], RESETS_AT_ONCE, one)
         _fail_with(failures, step.verb)
 
-    async def _reset(self, step: Step, aborted: Callable[[], bool]) -> None:
-        """Send the resets, wave after wave; done when every reply is in."""
+    async def _reset(self, step: Step, aborted: Callable[[], str]) -> None:
+        """Send the resets, wave after wave, unless `aborted` gives a reason; done when every reply is in."""
         action = step.action
         assert isinstance(action, ResetSecret), "the verb's own model"
         order = shuffled(list(self._world.fleets[action.fleet].drivers), self._seed, WAVE_DRAW)
         failures: list[str] = []
-        loop = asyncio.get_running_loop()
+        reason, loop = "", asyncio.get_running_loop()
         async with asyncio.TaskGroup() as waves:
             begun = loop.time()
             for number, wave in enumerate(_waves(step, order)):
                 if step.waves is not None:
                     await asyncio.sleep(max(0.0, begun + number * step.waves.every - loop.time()))
-                if aborted():
+                if reason := aborted():
                     break
                 waves.create_task(
                     each(wave, RESETS_AT_ONCE, lambda device_id: self._reset_one(step, action, device_id, failures)),
                     name=f"{step.id}.wave-{number}",
                 )
+        if reason := reason or aborted():
+            raise StepFailed(f"aborted: {reason}")
         _fail_with(failures, "reset")
 
     async def _reset_one(self, step: Step, action: ResetSecret, device_id: str, failures: list[str]) -> None:
@@ -158,10 +168,10 @@ class Verbs:
                 self._world.journal.write("reset", state="unanswered", fingerprint=mark, **about)
                 await asyncio.sleep(RETRY_AFTER_S)
         self.unanswered.discard(device_id)
-        if answer.ok:
-            ledger.reset_answered(device_id, slot, answer.body["secret"])
-            confirmed = fingerprint(answer.body["secret"])
-            self._world.journal.write("reset", state="answered", fingerprint=confirmed, **about)
+        confirmed = answer.body.get("secret", secret)
+        if answer.ok and isinstance(confirmed, str):
+            ledger.reset_answered(device_id, slot, confirmed)
+            self._world.journal.write("reset", state="answered", fingerprint=fingerprint(confirmed), **about)
         else:
             self._world.journal.write("reset", state="failed", fingerprint=mark, status=answer.status, **about)
             failures.append(f"{device_id}: {answer.problem}")
@@ -172,19 +182,13 @@ class Verbs:
         action = step.action
         assert isinstance(action, DeliverSecret), "the verb's own model"
         fleet = self._world.fleets[action.fleet]
-        waiting = dict.fromkeys(fleet.drivers)
+        waiting = self._waiting[step.id] = dict.fromkeys(fleet.drivers)
 
         async def one(driver: Driver) -> None:
             await self._deliver_one(step, action, driver)
             del waiting[driver.device.device_id]
 
-        try:
-            await each(fleet.drivers.values(), COMMANDS_AT_ONCE, one)
-        except asyncio.CancelledError:  # the step's time is up: say who is missing
-            if waiting:
-                named = ", ".join(itertools.islice(waiting, 3))
-                raise StepFailed(f"{len(waiting)} devices did not answer, among them {named}") from None
-            raise
+        await each(fleet.drivers.values(), COMMANDS_AT_ONCE, one)
 
     async def _deliver_one(self, step: Step, action: DeliverSecret, driver: Driver) -> None:
         device_id, slot, ledger = driver.device.device_id, Slot(action.slot), self._world.ledger

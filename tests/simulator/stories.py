@@ -79,6 +79,10 @@ class Story:
         self.at(t, "reset", state="sent", **about)
         return self.at(t + 0.005, "reset", state="answered", **about)
 
+    def lag(self, first: float, samples: list[float]) -> Self:
+        """How late the loop was, at ticks 50 ms apart; the record is written after the last."""
+        return self.at(first + 0.05 * len(samples), "lag", first=first, every=0.05, samples=samples)
+
     def end(self, t: float, *, interrupted: bool = False, unreachable: str | None = None) -> Self:
         self.at(t, "settled")
         return self.at(t, "ended", interrupted=interrupted, unreachable=unreachable)

@@ -69,7 +69,7 @@ class TestExposure:
         story = Story().device().end(10.0)
         platform = [session(1.0), reset(2.0), detached(5.0)]
         assert value(story, platform, "exposure.max == 0s") == pytest.approx(3.0)
-        assert value(story, platform, "stale_sessions == 0") == 0
+        assert value(story, platform, "stale_sessions == 0") == 1
 
     def test_session_that_is_still_stale_at_the_end(self) -> None:
         story = Story().device().end(10.0)
@@ -89,10 +89,33 @@ class TestExposure:
         platform = [session(1.0), reset(2.0), platform_header(4.0, 1004.0)]
         assert value(Story().device().end(9.0), platform, "exposure.max == 0s") == pytest.approx(2.0)
 
+    def test_registering_a_device_anew_makes_its_session_stale(self) -> None:
+        anew = {"t": 2.0, "kind": "provisioned", "device": "d1", "primary": {"version": 2}, "secondary": None}
+        assert value(Story().device().end(9.0), [session(1.0), anew], "stale_sessions == 0") == 1
+        assert value(Story().device().end(9.0), [session(1.0, version=2), anew], "stale_sessions == 0") == 0
+
+    def test_only_the_step_in_which_it_began_counts_it(self) -> None:
+        story = (
+            Story().device().step(0.5, "up", "start").action(0.5, "up").step(3.0, "rest").action(3.0, "rest").end(9.0)
+        )
+        assert value(story, [session(1.0), reset(2.0)], "up: exposure.count == 0") == 1
+        assert value(story, [session(1.0), reset(2.0)], "rest: exposure.count == 0") == 0
+        assert value(story, [session(1.0), reset(2.0)], "up: exposure.max == 0s") == pytest.approx(1.0)
+
+
+def test_lost_journal_records_make_what_rests_on_them_invalid() -> None:
+    story = Story().device().end(3.0)
+    books = Books(story.records, [platform_header(), {"t": 1.0, "kind": "gap", "lost": 7}])
+    measures = Measures(Oracle().feed_all(story.records), books)
+    assert measures(parse("messages.lost == 0")).invalid == "the platform lost 7 journal records"
+    story.records[-1]["platform_records_lost"] = 9
+    assert Books(story.records, [platform_header()]).lost_records == 9
+
 
 def test_stale_hour_is_a_misjudged_secret() -> None:
     refusals = [
-        {"t": 2.0, "kind": "refused", "device": "d1", "code": 4, "reason": "stale_hour"},
+        {"t": 2.0, "kind": "refused", "device": "d1", "code": 4, "reason": "stale_hour", "secret_was_right": True},
+        {"t": 2.0, "kind": "refused", "device": "d1", "code": 4, "reason": "stale_hour", "secret_was_right": False},
         {"t": 3.0, "kind": "refused", "device": "d1", "code": 4, "reason": "bad_password"},
         {"t": 3.0, "kind": "refused", "device": None, "code": 4, "reason": "stale_hour"},
     ]

@@ -125,32 +125,88 @@ async def test_imported_devices_are_registered_all_or_none(tmp_path: Path) -> No
         assert (ended.returncode, "2 devices registered" in ended.stdout) == (0, True)
         ended = await asyncio.to_thread(keyturn, "devices", "import", bad, "--platform", platform.api, cwd=tmp_path)
         assert ended.returncode == 2
-        assert "d4" in ended.stderr
+        assert "device 2: bad primary secret" in ended.stderr
         assert "short" not in ended.stderr
 
 
-async def test_ctrl_c_stops_cleanly_and_reports_what_was_seen(tmp_path: Path, small: Path) -> None:
-    await asyncio.to_thread(small.write_text, SMALL + "  - {id: idle, wait: 1h}\n")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "simulator", "run", str(small)),
-        cwd=tmp_path,
+async def started(cwd: Path, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "simulator", *arguments),
+        cwd=cwd,
         env=ENVIRONMENT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    journal = tmp_path / "keyturn-report" / "platform.jsonl"
+
+
+async def accepted(journal: Path, count: int) -> None:
+    """Wait until the platform took so many logins."""
     async with asyncio.timeout(30):
-        while not (journal.exists() and journal.read_text().count('"kind":"accepted"') >= 10):
+        while not (journal.exists() and journal.read_text().count('"kind":"accepted"') >= count):
             await asyncio.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("signals", [1, 3])
+async def test_ctrl_c_stops_cleanly_and_reports_what_was_seen(tmp_path: Path, small: Path, signals: int) -> None:
+    await asyncio.to_thread(small.write_text, SMALL + "  - {id: idle, wait: 1h}\n")
+    process, journal = await started(tmp_path, "run", str(small)), tmp_path / "keyturn-report" / "platform.jsonl"
+    await accepted(journal, 10)
+    for _ in range(signals):
+        process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.02)
     out, err = await process.communicate()
     assert process.returncode == 130, err.decode()
     assert b"INTERRUPTED" in out
     assert err == b""
     results = json.loads((tmp_path / "keyturn-report" / "results.json").read_text())
     assert (results["interrupted"], results["end"]["connected"]) == (True, 5)
-    assert journal.read_text().rstrip().endswith("}")
     assert '"kind":"stopped"' in journal.read_text()
+
+
+async def test_ctrl_c_while_devices_settle_is_reported_too(tmp_path: Path, small: Path) -> None:
+    lasting = SMALL.replace("settle: 2s", "settle: 1h").replace('until: "recovered == 100%", timeout', "timeout")
+    frozen = lasting + "  - {id: bar, freeze: [meters]}\n"
+    await asyncio.to_thread(small.write_text, frozen)
+    process, folder = await started(tmp_path, "run", str(small)), tmp_path / "keyturn-report"
+    async with asyncio.timeout(30):
+        while not ((folder / "platform.jsonl").exists() and "frozen" in (folder / "platform.jsonl").read_text()):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+    assert (process.returncode, b"INTERRUPTED" in out, err) == (130, True, b"")
+
+
+async def test_ctrl_c_in_a_ramp_starts_nobody_afterwards(tmp_path: Path, small: Path) -> None:
+    ramp = SMALL.replace("count: 5", "count: 400").replace("start: [meters],", "start: [meters], over: 20s,")
+    await asyncio.to_thread(small.write_text, ramp)
+    process, folder = await started(tmp_path, "run", str(small)), tmp_path / "keyturn-report"
+    await accepted(folder / "platform.jsonl", 20)
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    kinds = [record["kind"] for record in judge_folder(folder).device_records]
+    assert "opened" not in kinds[kinds.index("settled") :]
+
+
+async def test_two_runs_do_not_write_into_one_folder(tmp_path: Path, small: Path) -> None:
+    await asyncio.to_thread(small.write_text, SMALL + "  - {id: idle, wait: 1h}\n")
+    first = await started(tmp_path, "run", str(small))
+    await accepted(tmp_path / "keyturn-report" / "platform.jsonl", 5)
+    second = await asyncio.to_thread(keyturn, "run", "lockout", cwd=tmp_path)
+    first.send_signal(signal.SIGINT)
+    out, _ = await first.communicate()
+    assert second.returncode == 2
+    assert "another run is writing there" in second.stderr
+    assert b"small" in out
+
+
+def test_full_disk_is_one_clear_line(tmp_path: Path, small: Path) -> None:
+    small.write_text(SMALL + "  - {id: idle, wait: 2s}\n")
+    small.write_text(small.read_text().replace("count: 5", "count: 300"))
+    ended = keyturn("run", small, cwd=tmp_path, largest_file=100_000)
+    assert ended.returncode in (2, 3), ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "device.jsonl: File too large" in ended.stderr
 
 
 def test_no_secret_is_ever_shown_or_written(tmp_path: Path, small: Path) -> None:

@@ -21,6 +21,9 @@ class SteppedClock:
         self._now += 0.0012345678
         return self._now
 
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+
     def utc(self) -> datetime:
         return datetime.fromtimestamp(self.wall(), UTC)
 
@@ -59,20 +62,45 @@ def test_listeners_hear_of_a_record_at_once_and_without_a_file() -> None:
     assert heard == [{"t": 10.001235, "kind": "accepted", "device": "d1"}]
 
 
-def test_records_are_written_in_blocks_or_when_told(tmp_path: Path) -> None:
+def test_records_are_written_at_first_then_in_blocks_or_when_told(tmp_path: Path) -> None:
     path = tmp_path / "device.jsonl"
     journal = Journal(SteppedClock(), path)
     journal.write("first")
-    assert path.stat().st_size == 0
-    journal.flush()
     size = path.stat().st_size
     assert size > 0
+    journal.write("second")
+    assert path.stat().st_size == size
+    journal.flush()
+    assert path.stat().st_size > size
     journal.write("large", padding="x" * BUFFER_BYTES)
     assert path.stat().st_size > size + BUFFER_BYTES
     journal.write("last")
     journal.close()
     journal.close()
-    assert [record["kind"] for record in read_journal(path)[0]] == ["first", "large", "last"]
+    assert [record["kind"] for record in read_journal(path)[0]] == ["first", "second", "large", "last"]
+
+
+def test_what_is_a_second_old_is_written_with_the_next_record(tmp_path: Path) -> None:
+    clock, path = SteppedClock(), tmp_path / "device.jsonl"
+    journal = Journal(clock, path)
+    journal.write("first")
+    journal.write("second")
+    clock.advance(1.0)
+    journal.write("third")
+    assert [record["kind"] for record in read_journal(path)[0]] == ["first", "second", "third"]
+    journal.close()
+
+
+def test_file_that_cannot_be_written_is_given_up_once_and_listeners_go_on() -> None:
+    journal, heard, failed = Journal(SteppedClock(), Path("/dev/full")), list[Record](), list[str]()
+    journal.listeners.append(heard.append)
+    journal.on_failure = lambda: failed.append("once")
+    for number in range(3):
+        journal.write("lag", number=number)
+        journal.flush()
+    journal.close()
+    assert journal.failure == "/dev/full: No space left on device"
+    assert (len(heard), failed) == (3, ["once"])
 
 
 def test_a_journal_is_appended_to(tmp_path: Path) -> None:

@@ -39,8 +39,17 @@ def test_outage_is_from_the_lost_link_to_the_recovery_and_belongs_to_the_step_of
 
 def test_outage_that_never_ended_counts_for_as_long_as_it_was_seen() -> None:
     story = Story().device().online(1.0).step(2.0, "rotate").action(2.0, "rotate").lost(2.0).end(9.0)
+    story.at(9.5, "state", device="d1", state="stopped").at(10.0, "ended", interrupted=False, unreachable=None)
     assert measured(story, "rotate: outage.max == 0s") == pytest.approx(7.0)
     assert measured(story, "outage.max == 0s") == pytest.approx(7.0)
+    assert measured(story, "outage.count == 0") == 1
+
+
+def test_outage_of_a_device_that_is_switched_off_lasted_until_then() -> None:
+    story = Story().device().online(1.0).step(2.0, "rotate").action(2.0, "rotate").lost(2.0)
+    story.step(5.0, "off", "stop").action(5.0, "off").at(5.0, "state", device="d1", state="stopped").end(9.0)
+    assert measured(story, "rotate: outage.max == 0s") == pytest.approx(3.0)
+    assert measured(story, "outage.count == 0") == 1
 
 
 def test_unreachable_attempts_after_a_loss_do_not_restart_the_outage() -> None:
@@ -156,20 +165,25 @@ def test_step_knows_how_a_device_stood_when_its_window_closed() -> None:
 
 def test_recovery_of_an_older_session_is_none_in_the_step() -> None:
     story = Story().device().step(0.5, "up", "start").action(0.5, "up").online(1.0)
-    story.step(2.0, "rotate").action(2.0, "rotate")
+    story.records.pop()
+    story.step(2.0, "rotate").action(2.0, "rotate").at(2.5, "recovered", device="d1", attempt=1)
     assert measured(story, "rotate: recovered == 0") == 0
     assert measured(story, "recovered == 0") == 1
 
 
-def test_device_that_the_step_never_touched_counts_against_it() -> None:
-    story = Story().device("d1").device("d2").step(0.5, "up", "start").action(0.5, "up").online(1.0)
-    result = Measures(Oracle().feed_all(story.records))(parse("up: connected == 100%"))
-    assert (result.value, result.total, result.worst) == (1, 2, ("d2",))
+def test_device_that_the_step_has_not_touched_yet_is_judged_as_it_stands() -> None:
+    story = Story().device("d1").device("d2").online(1.0).online(1.0, device="d2")
+    story.step(2.0, "rotate").action(2.0, "rotate").lost(2.1)
+    measures = Measures(Oracle().feed_all(story.records))
+    connected = measures(parse("rotate: connected == 100%"))
+    assert (connected.value, connected.total, connected.worst) == (1, 2, ("d1",))
+    assert measures(parse("rotate: recovered == 100%")).value == 0
 
 
 def test_what_follows_the_settled_record_does_not_count() -> None:
     story = Story().device().step(0.5, "up", "start").action(0.5, "up").online(1.0).end(5.0)
-    story.at(5.1, "state", device="d1", state="stopped")
+    story.at(5.1, "state", device="d1", state="stopped").refused(5.2, attempt=2)
+    assert measured(story, "refused == 0") == 0
     assert measured(story, "connected == 1") == 1
     assert measured(story, "up: connected == 1") == 1
 
@@ -181,7 +195,7 @@ def test_only_the_named_fleet_is_measured() -> None:
 
 
 def test_late_generator_makes_times_invalid_and_leaves_counts() -> None:
-    story = Story().device().online(1.0).lost(2.0).online(3.0, attempt=2).at(4.0, "lag", samples=[0.4] * 20)
+    story = Story().device().online(1.0).lost(2.0).online(3.0, attempt=2).lag(3.0, [0.4] * 20)
     measures = Measures(Oracle().feed_all(story.records), lag_limit_s=0.25)
     assert measures(parse("outage.max < 5s")).invalid == "generator-limited: loop lag p99 400 ms"
     assert measures(parse("connects.peak_per_second == 1")).invalid
@@ -190,11 +204,24 @@ def test_late_generator_makes_times_invalid_and_leaves_counts() -> None:
 
 
 def test_lag_outside_a_step_does_not_touch_it() -> None:
-    story = Story().device().at(0.2, "lag", samples=[0.9]).step(0.5, "up", "start").action(0.5, "up").online(1.0)
-    story.end(2.0)
+    story = Story().device().lag(0.2, [0.9]).step(0.5, "up", "start").action(0.5, "up").online(1.0)
+    story.lag(0.5, [0.0] * 30).end(2.0)
     measures = Measures(Oracle().feed_all(story.records), lag_limit_s=0.25)
     assert measures(parse("up: connect_latency.max < 5s")).invalid is None
     assert measures(parse("connect_latency.max < 5s")).invalid
+
+
+def test_lag_that_was_not_measured_makes_times_invalid() -> None:
+    story = Story().device().online(1.0).lost(2.0).online(3.0, attempt=2).end(4.0)
+    measures = Measures(Oracle().feed_all(story.records), lag_limit_s=0.25)
+    assert measures(parse("outage.max < 5s")).invalid == "the simulator's loop lag was not measured"
+
+
+def test_short_step_is_judged_by_the_ticks_around_it() -> None:
+    story = Story().device().lag(0.48, [0.9]).step(0.5, "up", "start").action(0.5, "up").online(0.51)
+    story.step(0.52, "next").action(0.52, "next").end(2.0)
+    measures = Measures(Oracle().feed_all(story.records), lag_limit_s=0.25)
+    assert measures(parse("up: connect_latency.max < 5s")).invalid == "generator-limited: loop lag p99 900 ms"
 
 
 def test_step_that_did_not_run_is_invalid() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from simulator.errors import UsageError
 from simulator.oracle import Oracle
 from simulator.report.diagram import mermaid
-from simulator.report.folder import judge_folder, prepare, write_results
+from simulator.report.folder import judge_folder, prepared, write_results
 from simulator.report.plan import print_plan
 from simulator.report.progress import progress_line
 from simulator.report.summary import print_summary
@@ -79,14 +79,21 @@ def test_crash_is_shown_with_its_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "no json\n", '{"t":1,"kind":"device"}\n', '{"t":1,"kind":"header"}\n'])
 def test_file_that_is_no_journal_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "device.jsonl").write_text(content)
-    with pytest.raises(UsageError, match=r"device\.jsonl: not the journal of a run"):
+    with pytest.raises(UsageError, match=r"device\.jsonl is not the journal of a run"):
         judge_folder(tmp_path)
 
 
 def test_old_report_makes_room_and_is_kept_out_of_version_control(tmp_path: Path) -> None:
     write(tmp_path, lost_story())
-    prepare(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".gitignore"]
+    with prepared(tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", ".lock"]
+
+
+def test_folder_in_which_another_run_writes_is_refused(tmp_path: Path) -> None:
+    with prepared(tmp_path), pytest.raises(UsageError, match="another run is writing there"), prepared(tmp_path):
+        pass
+    with prepared(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("name", packaged())

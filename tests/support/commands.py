@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,8 +19,15 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "100", "NO_
 START_TIMEOUT_S = 30.0
 
 
-def keyturn(*arguments: str | Path, cwd: Path, timeout: float = 90.0) -> subprocess.CompletedProcess[str]:
-    """Run `keyturn …` to its end."""
+def keyturn(
+    *arguments: str | Path, cwd: Path, timeout: float = 90.0, largest_file: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `keyturn …` to its end; `largest_file` (bytes) stands in for a disk that fills up."""
+
+    def limit() -> None:
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
     return subprocess.run(
         [sys.executable, "-m", "simulator", *map(str, arguments)],
         cwd=cwd,
@@ -28,6 +36,7 @@ def keyturn(*arguments: str | Path, cwd: Path, timeout: float = 90.0) -> subproc
         text=True,
         timeout=timeout,
         check=False,
+        preexec_fn=limit,
     )
 
 
