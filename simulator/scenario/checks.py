@@ -37,12 +37,12 @@ def expectation_problems(
             problems.append(Problem(("expect", index), message, expectation.text.index(step) + 1))
         elif fleet is not None and fleet not in fleets:
             problems.append(_unknown_fleet(("expect", index), expectation, fleets))
-        elif step is not None and not touched[step]:
-            message = f"step {step!r} touches no device: nothing can be said of it"
-            problems.append(Problem(("expect", index), message, expectation.text.index(step) + 1))
         elif step is not None and fleet is not None and fleet not in touched[step]:
             message = f"step {step!r} does not touch fleet {fleet!r}"
             problems.append(Problem(("expect", index), message, expectation.text.rindex(fleet) + 1))
+        elif step is not None and not touched[step]:
+            message = f"step {step!r} touches no device: nothing can be said of it"
+            problems.append(Problem(("expect", index), message, expectation.text.index(step) + 1))
     return problems
 
 

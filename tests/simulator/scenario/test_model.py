@@ -256,6 +256,7 @@ def test_steps_that_wait_for_each_other_are_refused() -> None:
 
 BAD_EXPECTATIONS = [
     ("rest: connected == 3 of meters", "step 'rest' does not touch fleet 'meters'"),
+    ("rest: connected == 3", "step 'rest' touches no device: nothing can be said of it"),
     ("upp: stranded == 0", "unknown step 'upp'; did you mean 'up'?"),
     ("stranded == 0 of metres", "unknown fleet 'metres'; did you mean 'meters'?"),
     ("up: stranded == 0 of valves", "step 'up' does not touch fleet 'valves'"),
