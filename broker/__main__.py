@@ -26,8 +26,8 @@ OK, USAGE, CRASH = 0, 2, 4
 NOTICE = "keyturn: a platform for tests; it is not a cloud, keep no real secret in it\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    flags = vars(_parser().parse_args(arguments))
+def main(arguments: Sequence[str] | None = None, prog: str = "keyturn serve") -> int:
+    flags = vars(_parser(prog).parse_args(arguments))
     parent_pipe = flags.pop("parent_pipe")
     try:
         settings = Settings(**{**flags, "sign_window_hours": tuple(flags["sign_window_hours"])})
@@ -114,8 +114,8 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m broker", description="The local platform.")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="The local platform.")
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--mqtt-port", type=int, default=1883, help="0 = any free port")
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--expose", action="store_true", help="allow an address that is not loopback; needs --token")
     add("--token", help="callers of the HTTP API must send it as X-Auth-Token")
     add("--strict", action="store_true", dest="strict_topics", help="disconnect on a foreign topic")
-    add("--parent-pipe", action="store_true", help="stop when standard input ends")
+    add("--parent-pipe", action="store_true", help=argparse.SUPPRESS)
     add(
         "--sign-window-hours",
         type=int,
@@ -138,4 +138,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(prog="python -m broker"))

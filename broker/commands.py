@@ -10,8 +10,8 @@ import orjson
 from broker.access.delivery import Delivery
 from broker.access.topics import command_topic
 from broker.auth.registry import Registry
-from broker.errors import CommandTimeout, DeviceOffline, UnknownDevice
-from broker.journal import Journal
+from broker.errors import CommandTimeout, DeviceOffline, InvalidInput, UnknownDevice
+from broker.journal import Journal, plain_integer
 from broker.sessions import Session, Sessions
 
 Json = Any
@@ -49,17 +49,19 @@ class Commands:
     async def send(self, device_id: str, command: Command, timeout_s: float) -> Answer:
         """Send a command and wait for the device's answer.
 
-        Raises UnknownDevice, DeviceOffline (also when the session ends meanwhile) and CommandTimeout.
+        Raises UnknownDevice, DeviceOffline (also when the session ends meanwhile), CommandTimeout, and InvalidInput for
+        a command that cannot be encoded.
         """
         if self._registry.get(device_id) is None:
             raise UnknownDevice(device_id)
         session = self._sessions.get(device_id)
         if session is None:
             raise DeviceOffline(f"device {device_id!r} is not online")
+        payload = _payload(command)
         request_id = next(self._ids)
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(session, {})[request_id] = answer
-        self._send(session, request_id, command)
+        self._send(session, request_id, command, payload)
         try:
             async with asyncio.timeout(timeout_s):
                 return Answer(request_id, await answer)
@@ -70,7 +72,7 @@ class Commands:
 
     def answered(self, session: Session, request_id: str, response: Json) -> None:
         """Take what a device says in answer to a command, expected or not."""
-        result_code = response.get("result_code") if isinstance(response, dict) else None
+        result_code = plain_integer(response.get("result_code")) if isinstance(response, dict) else None
         self._journal.write("answered", device=session.device_id, request_id=request_id, result_code=result_code)
         answer = self._waiting.get(session, {}).get(request_id)
         if answer is not None and not answer.done():
@@ -82,17 +84,15 @@ class Commands:
             if not answer.done():
                 answer.set_exception(DeviceOffline(f"device {session.device_id!r} went offline before it answered"))
 
-    def _send(self, session: Session, request_id: str, command: Command) -> None:
+    def _send(self, session: Session, request_id: str, command: Command, payload: bytes) -> None:
         seq = command.paras.get("seq")
         self._journal.write(
             "command",
             device=session.device_id,
             request_id=request_id,
             name=command.name,
-            **({} if seq is None else {"seq": seq}),
+            **({} if seq is None else {"seq": plain_integer(seq)}),
         )
-        body = {"command_name": command.name, "paras": command.paras, "service_id": command.service_id}
-        payload = orjson.dumps({key: value for key, value in body.items() if value is not None})
         self._delivery.deliver_system(session, command_topic(session.device_id, request_id), payload)
 
     def _forget(self, session: Session, request_id: str) -> None:
@@ -100,3 +100,11 @@ class Commands:
         waiting.pop(request_id, None)
         if not waiting:
             self._waiting.pop(session, None)
+
+
+def _payload(command: Command) -> bytes:
+    body = {"command_name": command.name, "paras": command.paras, "service_id": command.service_id}
+    try:
+        return orjson.dumps({key: value for key, value in body.items() if value is not None})
+    except orjson.JSONEncodeError as error:
+        raise InvalidInput(f"paras: {error}") from None

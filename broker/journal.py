@@ -1,7 +1,8 @@
 """The platform's journal: what happened, as lines of JSON, on disk before anybody hears of it.
 
 Records collect during one turn of the loop. `flush()` writes them with one `write(2)` and no fsync: they survive the
-death of the process. Whoever acknowledges something flushes first.
+death of the process. Whoever acknowledges something flushes first. A record is encoded when it is made: one that cannot
+be fails whoever made it, and `flush` fails nobody.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,23 @@ import orjson
 from broker.clock import Clock
 from broker.errors import SettingsError
 
-Record = dict[str, Any]
+INT64 = 1 << 63
+
+
+def plain_integer(value: object) -> int | None:
+    """Return what a peer sent if it is fit for a record: no JSON but a 64-bit integer, which can hold no secret."""
+    return value if type(value) is int and -INT64 <= value < INT64 else None
+
+
+@dataclass(slots=True)
+class _Range:
+    """The record of consecutive uplinks, but for its end, which may still move."""
+
+    head: bytes
+    last: int
+
+    def encode(self) -> bytes:
+        return b'%b,"last":%d}' % (self.head[:-1], self.last)
 
 
 class Journal:
@@ -32,8 +50,8 @@ class Journal:
     ) -> None:
         self._clock = clock
         self._later = later
-        self._pending: list[Record] = []
-        self._uplinks: dict[tuple[str, int], Record] = {}
+        self._pending: list[bytes | _Range] = []
+        self._uplinks: dict[tuple[str, int], _Range] = {}
         self._flush_due = False
         self._ring: deque[bytes] = deque(maxlen=ring)
         self.written = 0
@@ -42,39 +60,34 @@ class Journal:
         self._file = None if path is None else _open(path)
         self._line_is_torn = self._file is not None and _ends_inside_a_line(self._file)
         self.lost = 0
+        self._untold = 0
 
     def write(self, kind: str, **fields: Any) -> None:
-        """Add a record to this turn's."""
-        self._append({"t": round(self._clock.now(), 6), "kind": kind, **fields})
+        """Add a record to this turn's; raises TypeError, and adds nothing, when a field cannot be encoded."""
+        self._append(self._encode(kind, **fields))
 
     def uplink(self, device: str, qos: int, seq: int) -> None:
         """Record a message by its sequence number; consecutive numbers of one turn become one range."""
         open_range = self._uplinks.get((device, qos))
-        if open_range is not None and open_range["last"] + 1 == seq:
-            open_range["last"] = seq
+        if open_range is not None and open_range.last + 1 == seq:
+            open_range.last = seq
             return
-        record = {
-            "t": round(self._clock.now(), 6),
-            "kind": "uplink",
-            "device": device,
-            "qos": qos,
-            "first": seq,
-            "last": seq,
-        }
-        self._uplinks[device, qos] = record
-        self._append(record)
+        new_range = _Range(self._encode("uplink", device=device, qos=qos, first=seq), seq)
+        self._uplinks[device, qos] = new_range
+        self._append(new_range)
 
     def flush(self) -> None:
         """Write everything recorded so far."""
         self._flush_due = False
         if not self._pending:
             return
-        data = b"\n".join([orjson.dumps(record) for record in self._pending]) + b"\n"
-        if self._file is not None:
-            self._write_out(self._file, data)
-        self.written += len(self._pending)
+        data = b"".join([(one if isinstance(one, bytes) else one.encode()) + b"\n" for one in self._pending])
+        count = len(self._pending)
         self._pending.clear()
         self._uplinks.clear()
+        if self._file is not None:
+            self._write_out(self._file, data, count)
+        self.written += count
         self._ring.extend(data.splitlines())  # copies of the right size: orjson's own lines occupy 4 KiB each
         for reader in self._readers:
             reader.set()
@@ -117,14 +130,19 @@ class Journal:
             os.close(self._file)
             self._file = None
 
-    def _append(self, record: Record) -> None:
+    def _encode(self, kind: str, **fields: Any) -> bytes:
+        return orjson.dumps({"t": round(self._clock.now(), 6), "kind": kind, **fields})
+
+    def _append(self, record: bytes | _Range) -> None:
         self._pending.append(record)
         if not self._flush_due:
             self._flush_due = True
             self._later(self.flush)
 
-    def _write_out(self, file: int, data: bytes) -> None:
-        """Write whole lines; a full disk costs the pending records, not the platform."""
+    def _write_out(self, file: int, data: bytes, count: int) -> None:
+        """Write this many lines; a full disk costs them, not the platform, and the file says so when it can."""
+        if self._untold:
+            data = self._encode("gap", lost=self._untold) + b"\n" + data
         if self._line_is_torn:
             data = b"\n" + data
         try:
@@ -135,7 +153,16 @@ class Journal:
         except OSError as error:
             if not self.lost:
                 sys.stderr.write(f"keyturn: the journal cannot be written ({error.strerror}); records are being lost\n")
-            self.lost += len(self._pending)
+        self._account(data, count)
+
+    def _account(self, left_over: bytes, count: int) -> None:
+        """Take note of what a write left over of a gap record and this many lines; an end of line is no line."""
+        lines_left = left_over.count(b"\n") - left_over.startswith(b"\n")
+        if lines_left <= count:
+            self._untold = 0
+        lost = min(lines_left, count)
+        self.lost += lost
+        self._untold += lost
 
 
 def _open(path: Path) -> int:

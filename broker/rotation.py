@@ -130,7 +130,10 @@ class Rotation:
         return device
 
     async def _durably(self, write: Callable[[Done], None], in_force: Callable[[list[Device]], T]) -> T:
-        """Have something written; run `in_force` in the very callback that reports the commit."""
+        """Have something written; run `in_force` in the very callback that reports the commit.
+
+        A failure of ours in there reaches the loop's exception handler too: it is durable, and not in force.
+        """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def committed(outcome: list[Device] | StoreError) -> None:
@@ -139,9 +142,11 @@ class Rotation:
                     self._statistics.store_errors += 1
                     raise outcome
                 result = in_force(outcome)
-            except BrokerError as error:
+            except Exception as error:
                 if not answer.done():
                     answer.set_exception(error)
+                if not isinstance(error, BrokerError):
+                    raise
             else:
                 if not answer.done():
                     answer.set_result(result)

@@ -37,6 +37,7 @@ class Settings:
     sweep_s: float = 1.0
     inflight_window: int = 20
     queue_limit: int = 1000
+    queue_bytes: int = 1 << 20
 
     busy_timeout_s: float = 2.0
     journal_ring: int = 100_000
@@ -51,7 +52,7 @@ class Settings:
             f"mqtt_port and http_port are both {self.mqtt_port}, expected two ports",
         )
         _require(
-            self.expose or _is_loopback(self.host),
+            self.expose or is_loopback(self.host),
             f"host {self.host!r} is not a loopback address; to offer a test platform to others say --expose",
         )
         _require(
@@ -67,7 +68,7 @@ class Settings:
         for name in ("connect_timeout_s", "linger_s", "stuck_s", "sweep_s", "busy_timeout_s", "stop_grace_s"):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected more than 0 seconds")
-        for name in ("max_packet_body", "write_cap", "inflight_window", "queue_limit", "journal_ring"):
+        for name in ("max_packet_body", "write_cap", "inflight_window", "queue_limit", "queue_bytes", "journal_ring"):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected at least 1")
 
@@ -77,7 +78,7 @@ def _require(condition: bool, message: str) -> None:
         raise SettingsError(message)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

@@ -31,14 +31,19 @@ class Statistics:
 
 
 class LoopLag:
-    """Samples how much later than asked the loop calls back; keeps the last minute."""
+    """Samples how late the loop is at every tick of a fixed grid; keeps the last minute.
+
+    A blocked loop is late for each of the ticks that it missed: one long block must not count as one sample.
+    """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
         self._samples_s: deque[float] = deque(maxlen=SAMPLES_KEPT)
         self._timer: TimerHandle | None = None
+        self._due = 0.0
 
     def start(self) -> None:
+        self._due = self._loop.time() + SAMPLE_S
         self._arm()
 
     def stop(self) -> None:
@@ -52,10 +57,13 @@ class LoopLag:
         return round(ordered[int(len(ordered) * 0.99)] * 1000, 3)
 
     def _arm(self) -> None:
-        self._timer = self._loop.call_later(SAMPLE_S, self._sample, self._loop.time() + SAMPLE_S)
+        self._timer = self._loop.call_at(self._due, self._sample)
 
-    def _sample(self, intended: float) -> None:
-        self._samples_s.append(max(0.0, self._loop.time() - intended))
+    def _sample(self) -> None:
+        now = self._loop.time()
+        while self._due <= now:
+            self._samples_s.append(now - self._due)
+            self._due += SAMPLE_S
         self._arm()
 
 

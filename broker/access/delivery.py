@@ -13,9 +13,9 @@ class Delivery:
 
     def deliver(self, session: Session, topic: str, payload: bytes, qos: int) -> None:
         """Send a message, now or when the in-flight window has room."""
-        if qos and session.downlinks.is_full:
-            self._statistics.dropped_queue_full += 1
+        dropped = session.downlinks.dropped
         self._send(session, session.downlinks.offer(topic, payload, qos))
+        self._statistics.dropped_queue_full += session.downlinks.dropped - dropped
 
     def deliver_system(self, session: Session, topic: str, payload: bytes) -> None:
         """Send on one of the device's own `$oc` topics, at the QoS that it has subscribed to, else 0."""

@@ -120,6 +120,7 @@ class Gate:
             self._journal.write("dropped", device=verdict.device_id, topic=packet.will.topic, reason="will_ignored")
 
     def _accept(self, link: Link, packet: Connect, verdict: Accepted) -> None:
+        settings = self._settings
         session = Session(
             device_id=verdict.device_id,
             slot=verdict.slot,
@@ -128,7 +129,7 @@ class Gate:
             peer=link.peer,
             connected_at=self._clock.utc(),
             link=link,
-            downlinks=Downlinks(self._settings.inflight_window, self._settings.queue_limit),
+            downlinks=Downlinks(settings.inflight_window, settings.queue_limit, settings.queue_bytes),
         )
         self._sessions.attach(session)
         self._statistics.accepted += 1
@@ -140,7 +141,7 @@ class Gate:
             client_id=session.client_id,
             peer=session.peer,
         )
-        link.accept(session, packet.keepalive * self._settings.keepalive_factor)
+        link.accept(session, packet.keepalive * settings.keepalive_factor)
 
     def _refuse(self, link: Link, client_id: str | None, verdict: Refused) -> None:
         self._statistics.refused[verdict.reason.value] += 1
@@ -151,6 +152,7 @@ class Gate:
             code=verdict.code,
             reason=verdict.reason,
             peer=link.peer,
+            **({} if verdict.secret_was_right is None else {"secret_was_right": verdict.secret_was_right}),
         )
         link.refuse(verdict.code)
 

@@ -4,7 +4,7 @@ import orjson
 
 from broker.access.topics import answered_request
 from broker.commands import Commands, Json
-from broker.journal import Journal
+from broker.journal import Journal, plain_integer
 from broker.sessions import Session
 from broker.statistics import Statistics
 from wire.mqtt import Publish
@@ -13,8 +13,8 @@ from wire.mqtt import Publish
 class Uplinks:
     """Journals sequence numbers and passes on the answers to commands.
 
-    A message is numbered by the integer `seq` at the top of its JSON payload. Other messages, the device's connect
-    event among them, want nothing but their acknowledgement.
+    A message is numbered by the 64-bit integer `seq` at the top of its JSON payload. Other messages, the device's
+    connect event among them, want nothing but their acknowledgement.
     """
 
     def __init__(self, commands: Commands, journal: Journal, statistics: Statistics) -> None:
@@ -36,8 +36,7 @@ def _sequence_number(payload: bytes) -> int | None:
     if b'"seq"' not in payload:
         return None
     body = _json(payload)
-    seq = body.get("seq") if isinstance(body, dict) else None
-    return seq if type(seq) is int else None
+    return plain_integer(body.get("seq")) if isinstance(body, dict) else None
 
 
 def _json(payload: bytes) -> Json:

@@ -61,11 +61,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`code` is the CONNACK return code; `claimed` is the device id (or node id) that the client gave, if any."""
+    """`code` is the CONNACK return code; `claimed` is the device id (or node id) that the client gave, if any.
+
+    `secret_was_right` tells, for a stale hour only, whether the password proved a secret in that hour.
+    """
 
     code: int
     reason: Reason
     claimed: str | None = None
+    secret_was_right: bool | None = None
 
 
 def decide(registry: Registry, request: ConnectRequest, utc: datetime, policy: Policy) -> Accepted | Refused:
@@ -100,9 +104,9 @@ def _judge(
 ) -> Accepted | Refused:
     if request.username != identity.name:
         return Refused(BAD_CREDENTIALS, Reason.USER_NAME_MISMATCH, device.device_id)
-    if identity.sign is Sign.HMAC_SHA256_CHECKED_HOUR and not _in_window(identity.hour, utc, policy):
-        return Refused(BAD_CREDENTIALS, Reason.STALE_HOUR, device.device_id)
     accepted = _match(device, identity.hour, request.password or b"")
+    if identity.sign is Sign.HMAC_SHA256_CHECKED_HOUR and not _in_window(identity.hour, utc, policy):
+        return Refused(BAD_CREDENTIALS, Reason.STALE_HOUR, device.device_id, secret_was_right=accepted is not None)
     if accepted is None:
         return Refused(BAD_CREDENTIALS, Reason.WRONG_PASSWORD, device.device_id)
     if device.frozen:

@@ -3,17 +3,16 @@
 import hmac
 import sys
 import traceback
-from collections.abc import MutableMapping
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from broker import VERSION
-from broker.control_api import errors, iotda, platform
+from broker.control_api import errors, guard, iotda, platform
 from broker.control_api.services import Services
 from broker.errors import BrokerError
 
@@ -26,7 +25,7 @@ HANDLERS: dict[Any, Any] = {
 
 def build(services: Services) -> ASGIApp:
     """Make the application: resetSecret alone at the front, where a wave of them is cheap, then FastAPI."""
-    app = FastAPI(title="keyturn platform", version=VERSION, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
+    app = FastAPI(openapi_url=None, exception_handlers=HANDLERS)
     app.include_router(iotda.router(services))
     app.include_router(platform.router(services))
     routes = [iotda.action_route(services), Mount("", app)]
@@ -34,7 +33,7 @@ def build(services: Services) -> ASGIApp:
 
 
 class Front:
-    """The outermost layer: a request id on every answer, the token, and the guard of the HTTP side."""
+    """The outermost layer: a request id on every answer, the token, and the guards of the HTTP side."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
@@ -51,15 +50,18 @@ class Front:
                 message["headers"] = [*message["headers"], header]
             await send(message)
 
-        app = self._app if self._is_authorised(scope) else errors.error_response(errors.UNAUTHORISED)
+        path = scope["path"]
         try:
-            await app(scope, receive, send_identified)
+            app = self._objection(path, dict(scope["headers"])) or self._app
+            await app(scope, guard.limited(receive, guard.max_body(path)), send_identified)
         except Exception:  # noqa: BLE001 - the guard; the framework has answered 500
             self._services.statistics.internal_errors += 1
             sys.stderr.write(f"keyturn: request {request_id} failed\n{traceback.format_exc()}")
 
-    def _is_authorised(self, scope: MutableMapping[str, Any]) -> bool:
-        if self._token is None:
-            return True
-        presented = dict(scope["headers"]).get(b"x-auth-token", b"")
-        return hmac.compare_digest(presented, self._token)
+    def _objection(self, path: str, headers: guard.Headers) -> Response | None:
+        if not self._is_authorised(headers):
+            return errors.error_response(errors.UNAUTHORISED)
+        return guard.objection(path, headers)
+
+    def _is_authorised(self, headers: guard.Headers) -> bool:
+        return self._token is None or hmac.compare_digest(headers.get(b"x-auth-token", b""), self._token)

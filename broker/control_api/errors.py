@@ -24,6 +24,9 @@ M = TypeVar("M", bound=BaseModel)
 
 INVALID_DATA = (400, "IOTDA.000006", "Invalid input data.")
 INVALID_FORMAT = (400, "IOTDA.000008", "Invalid input. The request format is invalid.")
+TOO_LARGE = (413, *INVALID_FORMAT[1:])
+WRONG_TYPE = (415, *INVALID_FORMAT[1:])
+FORBIDDEN = (403, "IOTDA.000022", "Operation not allowed.")
 UNAUTHORISED = (401, "IOTDA.000002", "Authentication failed.")
 INTERNAL = (500, "IOTDA.000001", "Internal server error.")
 NO_SUCH_API = "APIGW.0101"
@@ -45,6 +48,13 @@ class InvalidBody(InvalidInput):
 
 class MalformedBody(InvalidInput):
     """A body that is not JSON."""
+
+
+class BodyTooLarge(InvalidInput):
+    """A body that is not read to its end."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body has more than {limit} bytes")
 
 
 def json_response(body: object, status: int = 200) -> Response:
@@ -81,6 +91,8 @@ async def on_broker_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, BrokerError)
     if isinstance(error, MalformedBody):
         return error_response(INVALID_FORMAT, str(error))
+    if isinstance(error, BodyTooLarge):
+        return error_response(TOO_LARGE, str(error))
     vendor = next(VENDOR[kind] for kind in type(error).__mro__ if kind in VENDOR)
     return error_response(vendor, str(error))
 

@@ -79,6 +79,7 @@ def _description(services: Services) -> dict[str, object]:
         "devices": len(services.registry),
         "sessions": len(services.sessions),
         "journal_records": services.journal.written,
+        "journal_records_lost": services.journal.lost,
     }
 
 

@@ -69,4 +69,6 @@ def _device(line: DeviceLine) -> NewDevice:
 
 def _default_node_id(line: DeviceLine) -> str:
     """The vendor composes a device id as `{product_id}_{node_id}`."""
+    if line.product_id is None:
+        return line.device_id
     return line.device_id.removeprefix(f"{line.product_id}_") or line.device_id

@@ -4,6 +4,7 @@ One thread owns all writing. It takes whatever has been asked for meanwhile, com
 the outcomes to the loop in commit order: one sync of the disk serves many resets.
 """
 
+import fcntl
 import os
 import sqlite3
 from asyncio import AbstractEventLoop
@@ -33,6 +34,7 @@ class Write:
 class SqliteStore:
     """Devices in a SQLite file, or in memory when there is no path.
 
+    A file belongs to one store at a time: StoreError when another has it.
     Every write is answered exactly once, on the loop: with the devices as committed (none, if the statement met
     none), or with the StoreError that kept it from happening.
     """
@@ -40,7 +42,12 @@ class SqliteStore:
     def __init__(self, path: Path | None, loop: AbstractEventLoop, busy_timeout_s: float) -> None:
         self._loop = loop
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
-        self._connection = _connect(path, busy_timeout_s)
+        self._lock = None if path is None else _lock(path)
+        try:
+            self._connection = _connect(path, busy_timeout_s)
+        except StoreError:
+            self._unlock()
+            raise
         self._thread = Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
@@ -68,6 +75,12 @@ class SqliteStore:
         self._queue.put(None)
         self._thread.join()
         self._connection.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -78,11 +91,12 @@ class SqliteStore:
                     closing = True
                 else:
                     writes.append(following)
-            self._loop.call_soon_threadsafe(_report, writes, self._commit(writes))
+            for write, outcome in zip(writes, self._commit(writes), strict=True):
+                self._loop.call_soon_threadsafe(write.done, outcome)  # each alone: one that fails is alone too
             if closing:
                 return
 
-    def _commit(self, writes: list[Write]) -> list[list[Device]] | StoreError:
+    def _commit(self, writes: list[Write]) -> Sequence[list[Device] | StoreError]:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -91,21 +105,28 @@ class SqliteStore:
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            return StoreError(f"the device database refused: {error}")
+            return [StoreError(f"the device database refused: {error}")] * len(writes)
         return outcomes
-
-
-def _report(writes: list[Write], outcomes: list[list[Device]] | StoreError) -> None:
-    if isinstance(outcomes, StoreError):
-        for write in writes:
-            write.done(outcomes)
-    else:
-        for write, outcome in zip(writes, outcomes, strict=True):
-            write.done(outcome)
 
 
 def _perform(connection: sqlite3.Connection, write: Write) -> list[Device]:
     return [_device(row) for parameters in write.rows for row in connection.execute(write.sql, parameters)]
+
+
+def _lock(path: Path) -> int:
+    """Keep other platforms off this database; the kernel lets go of the lock with the process, however that ends."""
+    try:
+        file = os.open(f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(file)
+            raise
+    except BlockingIOError:
+        raise StoreError(f"the device database {path} is in use by another platform") from None
+    except OSError as error:
+        raise StoreError(f"the device database {path} cannot be opened: {error}") from error
+    return file
 
 
 def _connect(path: Path | None, busy_timeout_s: float) -> sqlite3.Connection:

@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -132,10 +132,13 @@ class Rig:
         self.http = http
         self._journal = journal
 
-    async def call(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
+    async def call(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Send a request; `body` goes as JSON, or as it is when it is bytes."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        async with self.http.request(method, path, data=data, **options) as response:
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        async with self.http.request(method, path, data=data, headers=sent) as response:
             text = await response.read()
             parsed = json.loads(text) if text else None
             return Answer(response.status, parsed, {key.lower(): value for key, value in response.headers.items()})

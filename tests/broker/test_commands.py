@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.broker.rig import Answer, Client, Rig
-from wire.mqtt import Publish
+from wire.mqtt import PingReq, PingResp, PubAck, Publish
 
 PATH = "/_platform/devices/d1/commands"
 
@@ -84,3 +87,39 @@ async def test_answer_that_is_no_json_is_passed_on_as_null(rig: Rig) -> None:
         client.send(Publish(answer_topic(request_id), b"\xff\xfe"))
         assert (await call).body["response"] is None
     assert rig.records("answered")[0]["result_code"] is None
+
+
+DEEP = b"[" * 400 + b"]" * 400
+
+
+@pytest.mark.parametrize("result_code", [DEEP, b"1" + b"0" * 26, b'"canary"', b'{"secret": "canary"}', b"true"])
+async def test_what_a_device_says_for_a_result_code_neither_stops_the_journal_nor_gets_into_it(
+    rig: Rig, tmp_path: Path, result_code: bytes
+) -> None:
+    async with await rig.login() as client:
+        client.send(Publish(answer_topic("any"), b'{"result_code": %b}' % result_code, 1, 1))
+        assert await client.receive() == PubAck(1)
+    assert [one["result_code"] for one in rig.records("answered")] == [None]
+    assert "canary" not in (tmp_path / "platform.jsonl").read_text(encoding="utf-8")
+    await rig.record("detached", device="d1")
+    assert (await rig.statistics())["internal_errors"] == 0
+
+
+@pytest.mark.parametrize("seq", [b'"canary"', b'{"secret": "canary"}', b"1.5", b"true", b"9223372036854775808"])
+async def test_seq_that_is_no_plain_integer_is_journalled_as_null(rig: Rig, tmp_path: Path, seq: bytes) -> None:
+    async with await rig.login():
+        body = b'{"command_name": "c", "paras": {"seq": %b}, "timeout": 0.01}' % seq
+        assert (await rig.call("POST", PATH, body)).status == 504
+    assert [one["seq"] for one in rig.records("command")] == [None]
+    assert "canary" not in (tmp_path / "platform.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("value", [b"1" + b"0" * 26, DEEP], ids=["large", "deep"])
+async def test_paras_that_cannot_be_sent_are_400_and_nothing_is_sent_or_journalled(rig: Rig, value: bytes) -> None:
+    async with await rig.login() as client:
+        answer = await rig.call("POST", PATH, b'{"command_name": "c", "paras": {"seq": %b}}' % value)
+        assert answer.status == 400
+        client.send(PingReq())
+        assert await client.receive() == PingResp()
+    assert rig.records("command") == []
+    assert (await rig.statistics())["internal_errors"] == 0

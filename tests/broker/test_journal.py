@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from broker.errors import SettingsError
-from broker.journal import Journal
+from broker.journal import Journal, plain_integer
 from tests.broker.rig import FakeClock
 
 
@@ -132,7 +132,7 @@ def test_write_that_stops_half_way_leaves_the_next_record_whole(
     journal.write("frozen", device="d2")
     journal.close()
     assert journal.lost == 1
-    assert json.loads((tmp_path / "j").read_bytes().splitlines()[1])["device"] == "d2"
+    assert json.loads((tmp_path / "j").read_bytes().splitlines()[-1])["device"] == "d2"
 
 
 def test_journal_that_cannot_be_opened_is_a_settings_error(tmp_path: Path) -> None:
@@ -178,3 +178,105 @@ async def test_slow_reader_misses_what_fell_out_of_the_ring() -> None:
     first, batch = await anext(reader)
     assert (first, [json.loads(line)["device"] for line in batch]) == (5, ["d3", "d4"])
     await reader.aclose()  # type: ignore[attr-defined]  # an async generator behind its protocol
+
+
+DEEP = json.loads("[" * 400 + "]" * 400)
+
+
+@pytest.mark.parametrize("unfit", [DEEP, 10**26, "\ud800", object()], ids=["deep", "large", "surrogate", "no JSON"])
+def test_record_that_cannot_be_written_fails_its_writer_and_nobody_else(tmp_path: Path, unfit: Any) -> None:
+    journal = open_journal(tmp_path / "j")
+    journal.write("frozen", device="d1")
+    with pytest.raises(TypeError):
+        journal.write("answered", device="d2", result_code=unfit)
+    journal.write("frozen", device="d3")
+    journal.flush()
+    journal.close()
+    assert [one["device"] for one in lines(tmp_path / "j")] == ["d1", "d3"]
+
+
+def test_uplink_that_cannot_be_written_fails_its_writer_and_nobody_else(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "j")
+    journal.uplink("d1", 1, 1)
+    with pytest.raises(TypeError):
+        journal.uplink("d2", 1, 10**26)
+    journal.uplink("d1", 1, 2)
+    journal.close()
+    assert [(one["device"], one["first"], one["last"]) for one in lines(tmp_path / "j")] == [("d1", 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, 0),
+        (-(2**63), -(2**63)),
+        (2**63 - 1, 2**63 - 1),
+        (2**63, None),
+        (-(2**63) - 1, None),
+        (1.0, None),
+        (True, None),
+        ("a secret", None),
+        ({"a": 1}, None),
+        (None, None),
+    ],
+)
+def test_only_plain_integers_of_64_bits_are_fit_for_a_record(value: object, expected: int | None) -> None:
+    assert plain_integer(value) is expected or plain_integer(value) == expected
+
+
+class Disk:
+    """Stands for `os.write` on a disk with this much room."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room = 1_000_000
+        self._write = os.write
+        monkeypatch.setattr(os, "write", self._take)
+
+    def _take(self, file: int, data: bytes) -> int:
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        taken = self._write(file, data[: self.room])
+        self.room -= taken
+        return taken
+
+
+def freeze(journal: Journal, *devices: str) -> None:
+    for device in devices:
+        journal.write("frozen", device=device)
+    journal.flush()
+
+
+def test_reader_of_the_file_sees_how_many_records_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, disk = open_journal(tmp_path / "j"), Disk(monkeypatch)
+    freeze(journal, "d1")
+    disk.room = 0
+    freeze(journal, "d2", "d3")
+    freeze(journal, "d4")
+    disk.room = 1_000_000
+    freeze(journal, "d5")
+    freeze(journal, "d6")
+    journal.close()
+    first, gap, *rest = lines(tmp_path / "j")
+    assert (first["device"], [one["device"] for one in rest]) == ("d1", ["d5", "d6"])
+    assert gap == {"t": 1000.0, "kind": "gap", "lost": 3}
+    assert journal.lost == 3
+
+
+@pytest.mark.parametrize("room", range(0, 160, 7))
+def test_gap_says_how_many_lines_are_missing_wherever_the_disk_was_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    journal, disk = open_journal(tmp_path / "j"), Disk(monkeypatch)
+    for turn in range(3):
+        disk.room = room if turn < 2 else 1_000_000
+        freeze(journal, *(f"{turn}{number}" for number in range(3)))
+    journal.close()
+    kept, missing = 0, 0
+    for line in (tmp_path / "j").read_bytes().splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        kept += record["kind"] == "frozen"
+        missing += record.get("lost", 0)
+    assert (kept + missing, journal.lost) == (9, missing)

@@ -49,7 +49,8 @@ def process(*flags: str, **options: Any) -> Iterator[tuple[subprocess.Popen[str]
 
 def post(ready: dict[str, Any], path: str, body: bytes = b"") -> int:
     url = f"http://127.0.0.1:{ready['http']['port']}{path}"
-    with urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=5) as answer:
+    request = urllib.request.Request(url, data=body, method="POST", headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
         status: int = answer.status
     return status
 
@@ -197,3 +198,72 @@ def test_session_is_gone_in_the_real_loop_when_the_answer_arrives() -> None:
                 post(ready, "/v5/iot/p/devices/d1/action?action_id=resetSecret", body)
                 device.setblocking(False)
                 assert device.recv(1) == b""
+
+
+def test_second_platform_on_a_database_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    files = ("--db", str(tmp_path / "k.db"))
+    with process(*files) as (first, _):
+        said = refused(*files)
+        assert said.count("\n") == 1
+        assert str(tmp_path / "k.db") in said
+        first.kill()
+        first.wait(5)
+        with process(*files) as (_, ready):
+            assert ready["ready"] is True
+
+
+FAULTY = """
+import asyncio, sys
+from broker import __main__ as platform
+
+def plant():
+    asyncio.get_running_loop().call_soon(fail)
+
+def fail():
+    raise {error}
+
+platform._spare_the_collector = plant
+sys.exit(platform.main(sys.argv[1:]))
+"""
+
+
+def faulty(error: str) -> subprocess.Popen[str]:
+    """Run a platform whose loop has to deal with an error that nobody caught."""
+    return subprocess.Popen(
+        [sys.executable, "-c", FAULTY.format(error=error), *FREE_PORTS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_error_that_nobody_caught_is_a_crash() -> None:
+    with faulty("RuntimeError('a bug of ours')") as child:
+        _, said = child.communicate(timeout=10)
+    assert child.returncode == 4
+    assert "a bug of ours" in said
+
+
+def test_socket_error_that_nobody_caught_is_none() -> None:
+    with faulty("OSError('a peer that went away')") as child:
+        assert child.stdout
+        ready = json.loads(child.stdout.readline())
+        assert post(ready, "/_platform/shutdown") == 202
+        _, said = child.communicate(timeout=10)
+    assert child.returncode == 0
+    assert "a peer that went away" in said
+
+
+def help_of(*command: str) -> str:
+    asked = [sys.executable, *command, "--help"]
+    return subprocess.run(asked, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+
+
+def test_help_names_the_command_and_hides_what_is_not_for_people() -> None:
+    own, ours = help_of("-m", "broker"), help_of("-m", "simulator", "serve")
+    assert own.startswith("usage: python -m broker ")
+    assert ours.startswith("usage: keyturn serve ")
+    for text in (own, ours):
+        assert "--journal" in text
+        assert "--parent-pipe" not in text

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.auth.registry import Device, Registry
 from tests.broker.rig import PRIMARY, SECONDARY, Client, Rig, connect, running
 from wire.mqtt import ConnAck, PingReq, PingResp, PubAck, Publish
 
@@ -247,3 +248,26 @@ async def test_no_secret_is_ever_in_the_journal(rig: Rig, tmp_path: Path) -> Non
     text = (tmp_path / "platform.jsonl").read_text(encoding="utf-8")
     assert "canary" not in text
     assert "set_secret" in text
+
+
+async def test_failure_in_force_of_one_change_is_500_and_the_rest_of_the_batch_is_in_force(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"m{number}" for number in range(8)]
+    await rig.provision(*names)
+    put = Registry.put
+    reported: list[object] = []
+
+    def fail_for_one(registry: Registry, device: Device) -> None:
+        if device.device_id == "m3":
+            raise RuntimeError("a bug of ours")
+        put(registry, device)
+
+    monkeypatch.setattr(Registry, "put", fail_for_one)
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    async with asyncio.TaskGroup() as tasks:
+        answers = [tasks.create_task(rig.reset(name, secret=NEW)) for name in names]
+    assert [one.result().status for one in answers] == [200, 200, 200, 500, 200, 200, 200, 200]
+    assert [str(one) for one in reported] == ["a bug of ours"]
+    assert {one["device"] for one in rig.records("reset")} == set(names) - {"m3"}
+    assert "a bug of ours" in capsys.readouterr().err

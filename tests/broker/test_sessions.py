@@ -29,7 +29,7 @@ def session(device_id: str = "d1", link: RecordingLink | None = None) -> Session
         "peer",
         START,
         link or RecordingLink(),
-        Downlinks(window=2, queue_limit=3),
+        Downlinks(window=2, queue_limit=3, queue_bytes=1000),
     )
 
 

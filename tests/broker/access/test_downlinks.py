@@ -9,8 +9,8 @@ from wire.mqtt import Publish
 TOPIC = "$oc/devices/d1/sys/commands/request_id=1"
 
 
-def downlinks(window: int = 2, queue_limit: int = 3) -> Downlinks:
-    return Downlinks(window, queue_limit)
+def downlinks(window: int = 2, queue_limit: int = 3, queue_bytes: int = 1000) -> Downlinks:
+    return Downlinks(window, queue_limit, queue_bytes)
 
 
 def test_downlinks_are_qos_0_until_a_subscription_raises_them() -> None:
@@ -45,11 +45,11 @@ def test_window_holds_back_and_acknowledgements_move_it() -> None:
 
 def test_full_queue_drops_the_oldest() -> None:
     one = downlinks(window=1, queue_limit=2)
-    assert not one.is_full
     for number in range(3):
         one.offer("t", b"%d" % number, 1)
-    assert one.is_full
+    assert one.dropped == 0
     one.offer("t", b"3", 1)
+    assert one.dropped == 1
     following = one.acknowledged(1)
     assert following
     assert following.payload == b"2"
@@ -94,3 +94,33 @@ def test_messages_keep_their_order_and_never_exceed_the_window(
             sent.append(int(packet.payload))
         assert len(in_flight) <= window
     assert sent == sorted(sent)
+
+
+def test_queue_is_bounded_in_bytes_and_drops_the_oldest() -> None:
+    one = downlinks(window=1, queue_limit=100, queue_bytes=30)
+    offered = [one.offer("t", b"%d........." % number, 1) for number in range(6)]
+    assert offered[1:] == [None] * 5
+    assert one.dropped == 3
+    following = [one.acknowledged(packet_id) for packet_id in range(1, 4)]
+    assert [packet and packet.payload[:1] for packet in following] == [b"4", b"5", None]
+
+
+def test_message_larger_than_the_whole_queue_waits_alone() -> None:
+    one = downlinks(window=1, queue_limit=100, queue_bytes=30)
+    for payload in (b"in flight", b"small", b"x" * 50):
+        one.offer("t", payload, 1)
+    assert one.dropped == 1
+    assert one.offer("t", b"next", 1) is None
+    assert one.dropped == 2
+    following = one.acknowledged(1)
+    assert following
+    assert following.payload == b"next"
+
+
+def test_room_in_the_queue_comes_back_when_it_drains() -> None:
+    one = downlinks(window=1, queue_limit=100, queue_bytes=30)
+    one.offer("t", b"first", 1)
+    for number in range(1, 50):
+        one.offer("t", b"x" * 25, 1)
+        assert one.acknowledged(number)
+    assert one.dropped == 0

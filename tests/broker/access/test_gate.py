@@ -9,6 +9,7 @@ from tests.broker.rig import HOUR, SECONDARY, Client, FakeClock, Rig, connect, r
 from wire.mqtt import (
     ConnAck,
     Connect,
+    Disconnect,
     PingReq,
     PingResp,
     PubAck,
@@ -212,3 +213,28 @@ async def test_node_id_login_makes_a_session_of_the_device(rig: Rig) -> None:
     assert isinstance(packet, Connect)
     async with await rig.login(packet):
         assert list(await rig.sessions()) == ["p_n"]
+
+
+async def test_stale_hour_is_journalled_with_whether_the_secret_was_right(rig: Rig) -> None:
+    for secret in (SECONDARY, "wrong-secret"):
+        assert await rig.refusal(connect(secret=secret, sign_type=1, hour="2020010100")) == 4
+    assert await rig.refusal(connect(secret="wrong-secret")) == 4
+    stale, wrong, other = rig.records("refused")
+    assert [(one["reason"], one["secret_was_right"]) for one in (stale, wrong)] == [
+        ("stale_hour", True),
+        ("stale_hour", False),
+    ]
+    assert "secret_was_right" not in other
+
+
+async def test_subscription_ends_with_its_session(rig: Rig) -> None:
+    await rig.provision("d2")
+    async with await rig.login(connect("d2")) as gone:
+        await subscribe(gone, ("talk/now", 1), ("talk/+", 0))
+        gone.send(Disconnect())
+        assert await gone.rest() == []
+    async with await rig.login() as sender, await rig.login(connect("d2")) as back:
+        sender.send(Publish("talk/now", b"hello", 1, 1))
+        assert await sender.receive() == PubAck(1)
+        await nothing_more(back)
+    assert (await rig.statistics())["delivered"] == 0

@@ -252,3 +252,39 @@ async def test_ten_thousand_bytes_at_a_time_or_one_it_is_the_same(rig: Rig) -> N
             client.writer.write(bytes((byte,)))
             await client.writer.drain()
         assert [await client.receive(), await client.receive()] == [ConnAck(0), PubAck(1)]
+
+
+async def test_bytes_waiting_for_a_slow_acknowledger_are_bounded_and_counted(tmp_path: Path) -> None:
+    async with running(tmp_path, inflight_window=1, queue_bytes=1000) as rig:
+        await rig.provision("d1")
+        async with await rig.login() as client:
+            client.send(Subscribe(1, (("q", 1),)))
+            await client.receive()
+            client.send(*(Publish("q", b"%d" % number + b"." * 300, 1, number) for number in range(1, 9)))
+            client.send(PingReq())
+            while await client.receive() != PingResp():
+                pass
+        assert (await rig.statistics())["dropped_queue_full"] == 4
+
+
+async def test_patience_is_the_same_after_traffic_as_after_connect(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with running(tmp_path, clock, **SOON) as rig:
+        names = [f"m{number}" for number in range(3)]
+        await rig.provision("d1", *names)
+
+        async def swept(name: str) -> None:
+            """Wait until every deadline was looked at: this client's, 45 s from its login, is over."""
+            async with await rig.login(connect(name, keepalive=30)) as silent:
+                clock.advance(89)
+                assert await silent.rest() == []
+
+        async with await rig.login(connect(keepalive=60)) as client:
+            for name in names[:2]:
+                await swept(name)
+                assert await alive(client)
+            clock.advance(2)
+            await swept(names[2])
+            assert await client.rest() == []
+        detached = [(one["device"], one["reason"]) for one in rig.records("detached")]
+        assert sorted(detached[:4]) == [("d1", "keepalive")] + [(name, "keepalive") for name in names]

@@ -45,6 +45,8 @@ async def test_qos_0_is_recorded_as_such(rig: Rig) -> None:
         b'{"seq": "1"}',
         b'{"seq": true}',
         b'{"seq": 1.5}',
+        b'{"seq": 100000000000000000000000000}',
+        b'{"seq": 9223372036854775808}',
         b'{"a": {"seq": 1}}',
         b'["seq", 1]',
         b'{"seq": 1',

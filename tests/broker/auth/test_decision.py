@@ -146,3 +146,20 @@ def test_no_other_password_is_accepted(presented: bytes) -> None:
 
 def test_request_never_shows_its_password() -> None:
     assert "password" not in repr(request())
+
+
+@pytest.mark.parametrize(
+    ("secret", "secret_was_right"), [(PRIMARY, True), (SECONDARY, True), ("wrong-secret", False), (None, False)]
+)
+def test_stale_hour_says_whether_the_secret_was_right(secret: str | None, secret_was_right: bool) -> None:
+    presented = {"password": None} if secret is None else {"secret": secret}
+    verdict = judge(request(hour="2026112117", sign_type=1, **presented))
+    assert isinstance(verdict, Refused)
+    assert (verdict.reason, verdict.secret_was_right) == (R.STALE_HOUR, secret_was_right)
+
+
+def test_other_refusals_do_not_say_whether_the_secret_was_right() -> None:
+    for _, presented, registered in FAULTS_IN_ORDER:
+        verdict = judge(request(**presented), **registered)
+        assert isinstance(verdict, Refused)
+        assert (verdict.secret_was_right is None) is (verdict.reason is not R.STALE_HOUR)

@@ -18,6 +18,7 @@ async def test_platform_describes_itself(rig: Rig) -> None:
         "devices": 1,
         "sessions": 0,
         "journal_records": 2,
+        "journal_records_lost": 0,
     }
 
 

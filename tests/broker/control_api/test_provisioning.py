@@ -22,6 +22,11 @@ def test_node_id_is_the_device_id_without_its_product() -> None:
     assert device.node_id == "n"
 
 
+def test_node_id_without_a_product_is_the_device_id_whatever_it_starts_with() -> None:
+    (device,) = parse_devices(b'{"device_id": "None_n", "primary": "primary-secret"}')
+    assert device.node_id == "None_n"
+
+
 def test_blank_lines_do_not_count_as_devices() -> None:
     assert len(parse_devices(b"\n" + GOOD + b"\n \r\n")) == 1
     assert parse_devices(b"") == []

@@ -235,3 +235,44 @@ async def test_killed_writer_loses_nothing_that_it_reported(tmp_path: Path) -> N
         assert secret.version >= version
         assert secret.value == f"primary-{secret.version}", "a version and a value of different resets"
         assert secret.version > version or secret.value == told
+
+
+async def test_failing_callback_does_not_keep_the_others_of_its_batch_from_theirs(store: SqliteStore) -> None:
+    reported: list[object] = []
+    last: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+    def fail(_: Outcome) -> None:
+        raise RuntimeError("a bug of ours")
+
+    store.provision([new("d1")], fail)
+    store.provision([new("d2")], fail)
+    store.provision([new("d3")], last.set_result)
+    assert not isinstance(await asyncio.wait_for(last, 5), StoreError)
+    assert [str(one) for one in reported] == ["a bug of ours"] * 2
+
+
+async def test_commits_are_synced_to_the_disk(store: SqliteStore) -> None:
+    def pragma(name: str) -> Any:
+        return store._connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", FULL)
+
+
+FULL = 2
+
+
+async def test_database_is_one_platforms_until_that_one_closes(tmp_path: Path, store: SqliteStore) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "k.db")
+    for name in ("k.db", "link.db"):
+        with pytest.raises(StoreError, match="another platform"):
+            open_store(tmp_path / name)
+    store.close()
+    open_store(tmp_path / "link.db").close()
+
+
+async def test_store_that_did_not_open_leaves_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "k.db").write_text("not a database, but long enough to look like something" * 10)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="not a database"):
+            open_store(tmp_path / "k.db")

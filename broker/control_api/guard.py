@@ -1,0 +1,68 @@
+"""What is turned away before any route sees it: web pages, bodies that only a web page would send, too large ones.
+
+A page in a browser on this machine reaches our loopback port. It cannot hide its origin, and without leave it cannot
+send JSON that says that it is JSON.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from broker.control_api.errors import FORBIDDEN, TOO_LARGE, WRONG_TYPE, BodyTooLarge, error_response
+from broker.settings import is_loopback
+
+DEVICES = "/_platform/devices"
+MAX_BODY = 64 << 10
+MAX_DEVICES_BODY = 16 << 20
+JSON, LINES_OF_JSON = "application/json", "application/x-ndjson"
+
+Headers = Mapping[bytes, bytes]
+
+
+def max_body(path: str) -> int:
+    return MAX_DEVICES_BODY if path == DEVICES else MAX_BODY
+
+
+def objection(path: str, headers: Headers) -> Response | None:
+    """Return the answer to a request that is not to be served, as far as its head shows."""
+    if not _is_ours(headers.get(b"origin")):
+        return error_response(FORBIDDEN, "Web pages of other machines are not served.")
+    length = headers.get(b"content-length", b"0")
+    if int(length) > max_body(path):
+        return error_response(TOO_LARGE, str(BodyTooLarge(max_body(path))))
+    has_body = length != b"0" or b"transfer-encoding" in headers
+    types = (JSON, LINES_OF_JSON) if path == DEVICES else (JSON,)
+    if has_body and _media_type(headers) not in ("", *types):
+        return error_response(WRONG_TYPE, f"Content-Type: expected {' or '.join(types)}")
+    return None
+
+
+def limited(receive: Receive, limit: int) -> Receive:
+    """Receive a body up to a limit; raises BodyTooLarge as soon as it is more."""
+    left = limit
+
+    async def receive_some() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise BodyTooLarge(limit)
+        return message
+
+    return receive_some
+
+
+def _is_ours(origin: bytes | None) -> bool:
+    if origin is None:
+        return True
+    try:
+        host = urlsplit(origin.decode("ascii")).hostname
+    except ValueError:
+        return False
+    return host is not None and is_loopback(host)
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get(b"content-type", b"").decode("latin-1").split(";")[0].strip().lower()

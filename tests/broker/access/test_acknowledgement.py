@@ -1,0 +1,106 @@
+"""Nothing is acknowledged that the journal does not hold: what its file says at the moment of every write."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+import orjson
+import pytest
+
+from broker.access.delivery import Delivery
+from broker.access.gate import Gate
+from broker.access.listener import Link, Listener
+from broker.auth.registry import Registry
+from broker.commands import Commands
+from broker.journal import Journal
+from broker.sessions import Ending, Sessions
+from broker.settings import Settings
+from broker.statistics import Statistics
+from tests.broker.rig import FakeClock, connect, device
+from wire.mqtt import ConnAck, Disconnect, Packet, PingReq, PingResp, PubAck, Publish
+
+UP = "$oc/devices/d1/sys/messages/up"
+
+
+class Witness:
+    """A transport that looks into the journal's file whenever something is written to it."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self.seen: list[tuple[bytes, list[str]]] = []
+
+    def write(self, data: bytes) -> None:
+        records = map(orjson.loads, self._journal.read_bytes().splitlines())
+        self.seen.append((data, [record["kind"] for record in records]))
+
+    def write_eof(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, _: str) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+
+class Door:
+    """A link behind the real gate, with a journal that nobody flushes but who acknowledges."""
+
+    def __init__(self, path: Path) -> None:
+        def never(_: Callable[[], None]) -> None: ...
+
+        settings, clock, statistics = Settings(), FakeClock(), Statistics()
+        registry, sessions, delivery = Registry([device()]), Sessions(), Delivery(statistics)
+        self.journal = Journal(path, clock, never, 100)
+        commands = Commands(registry, sessions, delivery, self.journal, map(str, count()))
+        gate = Gate(settings, registry, sessions, commands, delivery, self.journal, statistics, clock)
+        self.witness = Witness(path)
+        self.link = Link(Listener(settings, gate, self.journal, statistics, clock))
+        self.link.connection_made(cast("asyncio.BaseTransport", self.witness))
+
+    async def hears(self, *packets: Packet) -> None:
+        """Feed packets in one piece, and let the turn end."""
+        self.link.data_received(b"".join(packet.encode() for packet in packets))
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    door = Door(tmp_path / "j")
+    yield door
+    door.journal.close()
+
+
+async def test_login_is_in_the_journal_when_its_connack_leaves(door: Door) -> None:
+    await door.hears(connect())
+    assert door.witness.seen == [(ConnAck(0).encode(), ["accepted"])]
+
+
+async def test_refusal_is_in_the_journal_when_its_connack_leaves(door: Door) -> None:
+    await door.hears(connect(secret="wrong-secret"))
+    assert door.witness.seen == [(ConnAck(4).encode(), ["refused"])]
+
+
+async def test_message_is_in_the_journal_when_its_puback_leaves(door: Door) -> None:
+    await door.hears(connect())
+    await door.hears(PingReq(), Publish(UP, b'{"seq": 1}', 1, 1))
+    assert door.witness.seen[1:] == [(PingResp().encode() + PubAck(1).encode(), ["accepted", "uplink"])]
+
+
+async def test_message_is_in_the_journal_when_its_puback_leaves_with_the_end(door: Door) -> None:
+    await door.hears(connect())
+    await door.hears(Publish(UP, b'{"seq": 1}', 1, 1), Disconnect())
+    assert door.witness.seen[1:] == [(PubAck(1).encode(), ["accepted", "uplink", "detached"])]
+
+
+async def test_end_is_in_the_journal_when_the_last_bytes_leave(door: Door) -> None:
+    await door.hears(connect())
+    door.link.data_received(PingReq().encode())
+    door.link.cut(Ending.FORCED_RESET)
+    assert door.witness.seen[1:] == [(PingResp().encode(), ["accepted", "detached"])]
