@@ -1,29 +1,35 @@
-"""Messages and their acknowledgement (MQTT 3.1.1 §3.3, §3.4)."""
+"""Messages and their acknowledgement (MQTT 3.1.1 and 5.0 §3.3, §3.4)."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from wire.mqtt.primitives import (
+    PacketType,
     ProtocolError,
+    Reader,
     decode_only_packet_id,
     decode_string,
     encode_packet_id,
-    encode_remaining_length,
     encode_string,
+    encode_varint,
+    frame,
+    require_flags,
     unpack_u16,
 )
+from wire.mqtt.properties import NO_PROPERTIES, Properties, decode_properties, encode_properties, read_properties
+from wire.mqtt.reason import PUBACK_CODES, ReasonCode, encode_reason
 from wire.mqtt.topics import topic_error
 
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """§3.3. `packet_id` is 0 exactly when `qos` is 0.
+    """§3.3. `packet_id` is 0 exactly when `qos` is 0; `topic` may be empty beside a topic alias.
 
     QoS 2 decodes, so that a server can say why it closes. The payload never shows in a repr: it may hold
     a secret.
     """
 
-    KIND: ClassVar[int] = 3
+    KIND: ClassVar[PacketType] = PacketType.PUBLISH
 
     topic: str
     payload: bytes = field(default=b"", repr=False)
@@ -31,18 +37,21 @@ class Publish:
     packet_id: int = 0
     retain: bool = False
     dup: bool = False
+    properties: Properties = NO_PROPERTIES
 
-    def encode(self) -> bytes:
+    def encode(self, version: int = 4) -> bytes:
         if self.qos not in (0, 1, 2):
             raise ValueError(f"QoS {self.qos}, expected 0, 1 or 2")
         first = bytes((0x30 | self.dup << 3 | self.qos << 1 | self.retain,))
         topic = encode_string(self.topic)
-        identifier = encode_packet_id(self.packet_id) if self.qos else b""
-        length = encode_remaining_length(len(topic) + len(identifier) + len(self.payload))
-        return b"".join((first, length, topic, identifier, self.payload))
+        head = encode_packet_id(self.packet_id) if self.qos else b""
+        if version == 5:
+            head += encode_properties(self.properties, PacketType.PUBLISH)
+        length = encode_varint(len(topic) + len(head) + len(self.payload))
+        return b"".join((first, length, topic, head, self.payload))
 
     @classmethod
-    def decode(cls, flags: int, body: bytes) -> Self:
+    def decode(cls, flags: int, body: bytes, version: int = 4) -> Self:
         qos = flags >> 1 & 0x03
         if qos == 3:
             raise ProtocolError("QoS 3 [MQTT-3.3.1-4]")
@@ -53,25 +62,43 @@ class Publish:
         if start > len(body):
             raise ProtocolError(f"the packet ends {start - len(body)} bytes too early")
         topic = decode_string(body[2:end])
-        if problem := topic_error(topic):
-            raise ProtocolError(problem)
         packet_id = unpack_u16(body, end)[0] if qos else 0
         if qos and not packet_id:
             raise ProtocolError("packet identifier 0 [MQTT-2.3.1-1]")
-        return cls(topic, body[start:], qos, packet_id, bool(flags & 0x01), bool(flags & 0x08))
+        properties = NO_PROPERTIES
+        if version == 5:
+            properties, start = decode_properties(body, start, PacketType.PUBLISH)
+        if (topic or properties.topic_alias is None) and (problem := topic_error(topic)):
+            raise ProtocolError(problem, ReasonCode.TOPIC_NAME_INVALID if topic else ReasonCode.PROTOCOL_ERROR)
+        return cls(topic, body[start:], qos, packet_id, flags & 0x01 != 0, flags & 0x08 != 0, properties)
 
 
 @dataclass(frozen=True, slots=True)
 class PubAck:
-    """§3.4."""
+    """§3.4. 3.1.1 knows the packet identifier alone."""
 
-    KIND: ClassVar[int] = 4
+    KIND: ClassVar[PacketType] = PacketType.PUBACK
 
     packet_id: int
+    code: int = ReasonCode.SUCCESS
+    properties: Properties = NO_PROPERTIES
 
-    def encode(self) -> bytes:
-        return b"\x40\x02" + encode_packet_id(self.packet_id)
+    def encode(self, version: int = 4) -> bytes:
+        packet_id = encode_packet_id(self.packet_id)
+        plain = self.properties is NO_PROPERTIES
+        if version != 5 or (plain and not self.code):
+            return b"\x40\x02" + packet_id
+        tail = b"" if plain else encode_properties(self.properties, PacketType.PUBACK)
+        return frame(0x40, packet_id + encode_reason(PUBACK_CODES, self.code) + tail)
 
     @classmethod
-    def decode(cls, flags: int, body: bytes) -> Self:
-        return cls(decode_only_packet_id(flags, body))
+    def decode(cls, flags: int, body: bytes, version: int = 4) -> Self:
+        if version != 5 or len(body) == 2:
+            return cls(decode_only_packet_id(flags, body))
+        require_flags(flags, 0)
+        reader = Reader(body)
+        packet_id, code = reader.packet_id(), reader.reason(PUBACK_CODES)
+        # a length below 4 leaves the properties out (5.0 §3.4.2.2.1)
+        properties = read_properties(reader, PacketType.PUBACK) if reader else NO_PROPERTIES
+        reader.end()
+        return cls(packet_id, code, properties)

@@ -1,4 +1,6 @@
-"""Topic names and topic filters (MQTT 3.1.1 §4.7): what is well formed, and what matches what."""
+"""Topic names and topic filters (MQTT 3.1.1 and 5.0 §4.7): what is well formed, and what matches what."""
+
+SHARE = "$share/"
 
 
 def topic_error(topic: str) -> str | None:
@@ -20,6 +22,21 @@ def filter_error(topic_filter: str) -> str | None:
             return f"'#' is not alone in the last level of {topic_filter[:80]!r}"
         if "+" in level and level != "+":
             return f"'+' is not alone in its level of {topic_filter[:80]!r}"
+    return None
+
+
+def is_shared(topic_filter: str) -> bool:
+    """Tell whether a filter of MQTT 5.0 asks for a shared subscription (5.0 §4.8.2)."""
+    return topic_filter.startswith(SHARE)
+
+
+def share_error(topic_filter: str) -> str | None:
+    """Say what is wrong with the share name of a well-formed filter [MQTT-4.8.2-1, -2], or None."""
+    if not is_shared(topic_filter):
+        return None
+    name, _, rest = topic_filter.removeprefix(SHARE).partition("/")
+    if not name or not rest or name in ("+", "#"):
+        return f"no '$share/name/filter' in {topic_filter[:80]!r}"
     return None
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.wire.mqtt.strategies import Conversation, Kinds, conversations
 from wire.mqtt import (
     FROM_CLIENT,
     FROM_SERVER,
@@ -16,68 +17,13 @@ from wire.mqtt import (
     Disconnect,
     Packet,
     PingReq,
-    PingResp,
     ProtocolError,
-    PubAck,
     Publish,
-    SubAck,
-    Subscribe,
-    UnsubAck,
-    Unsubscribe,
-    Will,
+    ReasonCode,
 )
 
-Kinds = dict[int, type[Packet]]
-
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
-names = st.text(st.characters(exclude_characters="\0+#", exclude_categories=["Cs"]), min_size=1, max_size=20)
-levels = st.one_of(st.just("+"), st.just(""), st.just("$oc"), names)
-filters = st.lists(levels, min_size=1, max_size=5).map("/".join).filter(bool)
-filters |= filters.map(lambda text: text + "/#") | st.just("#")
-packet_ids = st.integers(1, 65_535)
-payloads = st.binary(max_size=300)
-
-wills = st.builds(Will, names, payloads, st.integers(0, 2), st.booleans())
-named_connects = st.builds(
-    Connect,
-    client_id=texts,
-    username=texts,
-    password=st.none() | payloads,
-    keepalive=st.integers(0, 65_535),
-    clean_session=st.booleans(),
-    will=st.none() | wills,
-    level=st.sampled_from((3, 4)),
-)
-anonymous_connects = st.builds(Connect, client_id=texts, will=st.none() | wills)
-publishes = st.builds(Publish, names, payloads, retain=st.booleans()) | st.builds(
-    Publish, names, payloads, st.integers(1, 2), packet_ids, st.booleans(), st.booleans()
-)
-both_ways: st.SearchStrategy[Packet] = publishes | st.builds(PubAck, packet_ids)
-from_client: st.SearchStrategy[Packet] = st.one_of(
-    both_ways,
-    named_connects,
-    anonymous_connects,
-    st.builds(
-        Subscribe,
-        packet_ids,
-        st.lists(st.tuples(filters, st.integers(0, 2)), min_size=1, max_size=4).map(tuple),
-    ),
-    st.builds(Unsubscribe, packet_ids, st.lists(filters, min_size=1, max_size=4).map(tuple)),
-    st.sampled_from((PingReq(), Disconnect())),
-)
-from_server: st.SearchStrategy[Packet] = st.one_of(
-    both_ways,
-    st.builds(ConnAck, st.integers(0, 255)),
-    st.just(ConnAck(0, session_present=True)),
-    st.builds(SubAck, packet_ids, st.lists(st.sampled_from((0, 1, 2, 0x80)), min_size=1, max_size=9).map(tuple)),
-    st.builds(UnsubAck, packet_ids),
-    st.just(PingResp()),
-)
-conversations: st.SearchStrategy[tuple[Kinds, list[Packet]]] = st.one_of(
-    st.tuples(st.just(FROM_CLIENT), st.lists(from_client, min_size=1, max_size=6)),
-    st.tuples(st.just(FROM_SERVER), st.lists(from_server, min_size=1, max_size=6)),
-)
 roles = st.sampled_from((FROM_CLIENT, FROM_SERVER))
+versions = st.sampled_from((4, 5))
 
 
 def drain(decoder: Decoder) -> list[Packet]:
@@ -87,8 +33,8 @@ def drain(decoder: Decoder) -> list[Packet]:
     return packets
 
 
-def decode_all(kinds: Kinds, chunks: Iterable[bytes]) -> list[Packet]:
-    decoder = Decoder(kinds)
+def decode_all(kinds: Kinds, chunks: Iterable[bytes], version: int = 4) -> list[Packet]:
+    decoder = Decoder(kinds, version=version)
     packets = []
     for chunk in chunks:
         decoder.feed(chunk)
@@ -96,89 +42,97 @@ def decode_all(kinds: Kinds, chunks: Iterable[bytes]) -> list[Packet]:
     return packets
 
 
-def decode_or_refuse(kinds: Kinds, wire: bytes) -> None:
+def decode_or_refuse(kinds: Kinds, wire: bytes, version: int) -> None:
     try:
-        decode_all(kinds, [wire])
+        decode_all(kinds, [wire], version)
     except ProtocolError:
         return
 
 
 @given(conversations)
-def test_every_packet_comes_back_as_it_was_sent(conversation: tuple[Kinds, list[Packet]]) -> None:
-    kinds, packets = conversation
-    assert decode_all(kinds, [b"".join(packet.encode() for packet in packets)]) == packets
+def test_every_packet_comes_back_as_it_was_sent(said: Conversation) -> None:
+    assert decode_all(said.kinds, [said.wire], said.version) == said.packets
 
 
 @given(conversations, st.data())
-def test_any_split_of_the_bytes_gives_the_same_packets(
-    conversation: tuple[Kinds, list[Packet]], data: st.DataObject
-) -> None:
-    kinds, packets = conversation
-    wire = b"".join(packet.encode() for packet in packets)
+def test_any_split_of_the_bytes_gives_the_same_packets(said: Conversation, data: st.DataObject) -> None:
+    wire = said.wire
     cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=12)))
     chunks = [wire[start:end] for start, end in pairwise([0, *cuts, len(wire)])]
-    assert decode_all(kinds, chunks) == packets
+    assert decode_all(said.kinds, chunks, said.version) == said.packets
 
 
 @given(conversations)
-def test_single_bytes_give_the_same_packets(conversation: tuple[Kinds, list[Packet]]) -> None:
-    kinds, packets = conversation
-    wire = b"".join(packet.encode() for packet in packets)
-    assert decode_all(kinds, [bytes((byte,)) for byte in wire]) == packets
+def test_single_bytes_give_the_same_packets(said: Conversation) -> None:
+    assert decode_all(said.kinds, [bytes((byte,)) for byte in said.wire], said.version) == said.packets
 
 
 @given(conversations, st.binary(max_size=8))
-def test_packets_fed_together_can_be_taken_later(
-    conversation: tuple[Kinds, list[Packet]], start_of_next: bytes
-) -> None:
-    kinds, packets = conversation
-    decoder = Decoder(kinds)
-    for packet in packets:
-        decoder.feed(packet.encode())
+def test_packets_fed_together_can_be_taken_later(said: Conversation, start_of_next: bytes) -> None:
+    decoder = Decoder(said.kinds, version=said.version)
+    for packet in said.packets:
+        decoder.feed(packet.encode(said.version))
     decoder.feed(start_of_next)
-    assert [decoder.next_packet() for _ in packets] == packets
+    assert [decoder.next_packet() for _ in said.packets] == said.packets
 
 
-@given(roles, st.binary(max_size=400))
-@example(FROM_CLIENT, b"\x30\x01\x00")
-@example(FROM_CLIENT, b"\x32\x02\xff\xff")
-def test_arbitrary_bytes_raise_only_protocol_error(kinds: Kinds, wire: bytes) -> None:
-    decode_or_refuse(kinds, wire)
+@given(roles, versions, st.binary(max_size=400))
+@example(FROM_CLIENT, 4, b"\x30\x01\x00")
+@example(FROM_CLIENT, 4, b"\x32\x02\xff\xff")
+@example(FROM_CLIENT, 5, b"\x30\x03\x00\x01a")
+def test_arbitrary_bytes_raise_only_protocol_error(kinds: Kinds, version: int, wire: bytes) -> None:
+    decode_or_refuse(kinds, wire, version)
 
 
-@given(roles, st.integers(0, 255), st.binary(max_size=127))
-def test_arbitrary_body_in_a_good_frame_raises_only_protocol_error(kinds: Kinds, first: int, body: bytes) -> None:
-    decode_or_refuse(kinds, bytes((first, len(body))) + body)
+@given(roles, versions, st.integers(0, 255), st.binary(max_size=127))
+def test_arbitrary_body_in_a_good_frame_raises_only_protocol_error(
+    kinds: Kinds, version: int, first: int, body: bytes
+) -> None:
+    decode_or_refuse(kinds, bytes((first, len(body))) + body, version)
 
 
 @given(conversations, st.data())
-def test_mutated_packets_raise_only_protocol_error(
-    conversation: tuple[Kinds, list[Packet]], data: st.DataObject
-) -> None:
-    kinds, packets = conversation
-    wire = bytearray(b"".join(packet.encode() for packet in packets))
+def test_mutated_packets_raise_only_protocol_error(said: Conversation, data: st.DataObject) -> None:
+    wire = bytearray(said.wire)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(wire)))
         wire[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
-    decode_or_refuse(kinds, bytes(wire))
+    decode_or_refuse(said.kinds, bytes(wire), said.version)
 
 
-@given(roles, st.binary(max_size=100), st.data())
-def test_what_is_decoded_can_be_encoded_and_means_the_same(kinds: Kinds, body: bytes, data: st.DataObject) -> None:
+@given(roles, versions, st.binary(max_size=100), st.data())
+def test_what_is_decoded_can_be_encoded_and_means_the_same(
+    kinds: Kinds, version: int, body: bytes, data: st.DataObject
+) -> None:
     kind, flags = data.draw(st.sampled_from(sorted(kinds))), data.draw(st.integers(0, 15))
+    check_that_decoded_can_be_encoded(kinds, version, bytes((kind << 4 | flags, len(body))) + body)
+
+
+@given(conversations, st.data())
+def test_mutated_packet_that_is_decoded_can_be_encoded_and_means_the_same(
+    said: Conversation, data: st.DataObject
+) -> None:
+    wire = bytearray(said.packets[0].encode(said.version))
+    wire[data.draw(st.integers(0, len(wire) - 1))] = data.draw(st.integers(0, 255))
+    check_that_decoded_can_be_encoded(said.kinds, said.version, bytes(wire))
+
+
+def check_that_decoded_can_be_encoded(kinds: Kinds, version: int, wire: bytes) -> None:
+    decoder = Decoder(kinds, version=version)
+    decoder.feed(wire)
     try:
-        packets = decode_all(kinds, [bytes((kind << 4 | flags, len(body))) + body])
+        packet = decoder.next_packet()
     except ProtocolError:
         return
-    assert decode_all(kinds, [packet.encode() for packet in packets]) == packets
+    if packet is not None:
+        assert decode_all(kinds, [packet.encode(decoder.version)], decoder.version) == [packet]
 
 
 @given(conversations, st.sampled_from((b"\x00\x00", b"\xf0\x00", b"\x30\xff\xff\xff\xff", b"\x40\x02\x00\x00")))
-def test_good_packets_come_out_before_bad_bytes(conversation: tuple[Kinds, list[Packet]], bad: bytes) -> None:
-    kinds, packets = conversation
-    decoder = Decoder(kinds)
-    decoder.feed(b"".join(packet.encode() for packet in packets) + bad)
-    assert [decoder.next_packet() for _ in packets] == packets
+def test_good_packets_come_out_before_bad_bytes(said: Conversation, bad: bytes) -> None:
+    decoder = Decoder(said.kinds, version=said.version)
+    decoder.feed(said.wire + bad)
+    assert [decoder.next_packet() for _ in said.packets] == said.packets
     with pytest.raises(ProtocolError):
         decoder.next_packet()
 
@@ -188,8 +142,9 @@ def test_size_cap_fires_at_the_header_before_the_body_is_there() -> None:
     decoder.feed(b"\x30\xff")
     assert decoder.next_packet() is None
     decoder.feed(b"\x01")
-    with pytest.raises(ProtocolError, match="255 bytes, at most 100"):
+    with pytest.raises(ProtocolError, match="255 bytes, at most 100") as raised:
         decoder.next_packet()
+    assert raised.value.code == ReasonCode.PACKET_TOO_LARGE
 
 
 def test_packet_of_exactly_the_cap_is_taken() -> None:
@@ -214,6 +169,40 @@ def test_fifth_length_byte_is_refused_before_it_arrives() -> None:
 def test_length_field_longer_than_needed_is_taken() -> None:
     """MQTT 3.1.1 does not ask for the shortest form (5.0 does)."""
     assert decode_all(FROM_CLIENT, [b"\xc0\x80\x00"]) == [PingReq()]
+
+
+@pytest.mark.parametrize(
+    "wire", [b"\xc0\x80\x00", Connect("a", level=5).encode()[:1] + b"\x8e\x00" + Connect("a", level=5).encode()[2:]]
+)
+def test_length_field_longer_than_needed_is_refused_in_5(wire: bytes) -> None:
+    with pytest.raises(ProtocolError, match=r"MQTT-1\.5\.5-1"):
+        decode_all(FROM_CLIENT, [wire], 5)
+
+
+def test_decoder_of_a_server_follows_the_level_of_each_connect() -> None:
+    decoder = Decoder(FROM_CLIENT)
+    for level, body in ((5, b"\0hi"), (4, b"hi"), (3, b"hi")):
+        decoder.feed(Connect("a", level=level).encode() + bytes((0x30, 3 + len(body))) + b"\0\x01t" + body)
+        assert [*drain(decoder)] == [Connect("a", level=level), Publish("t", b"hi")]
+        assert decoder.version == level
+
+
+def test_decoder_of_a_client_reads_the_version_that_it_is_told() -> None:
+    wire = bytes.fromhex("20 03 00 00 00")
+    decoder = Decoder(FROM_SERVER)
+    decoder.version = 5
+    decoder.feed(wire)
+    assert decoder.next_packet() == ConnAck()
+    assert decode_all(FROM_SERVER, [wire], version=5) == [ConnAck()]
+    with pytest.raises(ProtocolError):
+        decode_all(FROM_SERVER, [wire])
+
+
+def test_only_a_server_of_5_says_why_it_closes() -> None:
+    wire = bytes.fromhex("e0 01 98")
+    assert decode_all(FROM_SERVER, [wire], version=5) == [Disconnect(ReasonCode.ADMINISTRATIVE_ACTION)]
+    with pytest.raises(ProtocolError, match="packet type 14 "):
+        decode_all(FROM_SERVER, [b"\xe0"])
 
 
 def test_nothing_fed_gives_nothing() -> None:

@@ -232,7 +232,9 @@ def test_malformed_packet_is_a_protocol_error(kinds: dict[int, type[Packet]], wi
 
 
 @pytest.mark.parametrize(
-    ("name", "level"), [("MQTT", 5), ("MQTT", 3), ("MQTT", 0x84), ("MQIsdp", 4)], ids=lambda part: str(part)
+    ("name", "level"),
+    [("MQTT", 6), ("MQTT", 3), ("MQTT", 0x84), ("MQIsdp", 4), ("MQIsdp", 5)],
+    ids=lambda part: str(part),
 )
 def test_connect_of_another_level_says_so_that_code_1_can_be_answered(name: str, level: int) -> None:
     body = bytes((0, len(name))) + name.encode() + bytes((level,)) + b"whatever that version puts here"
