@@ -1,24 +1,15 @@
-"""The codec against paho-mqtt, an independent implementation, over a loopback socket.
+"""The codec against paho-mqtt, an independent implementation, over a loopback socket: MQTT 3.1.1 and 3.1."""
 
-One thread: paho writes at once when no network loop runs, and reads when `loop` is called.
-"""
-
-import socket
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
+from tests.wire.mqtt.paho_line import Line, opener
 from wire.mqtt import (
-    FROM_CLIENT,
     ConnAck,
     Connect,
-    Decoder,
     Disconnect,
-    Packet,
     PingReq,
     PingResp,
     PubAck,
@@ -30,79 +21,11 @@ from wire.mqtt import (
     Will,
 )
 
-DEADLINE_S = 5.0
-
-
-class Line:
-    """A paho client and, at the other end of its socket, our codec. `heard` is what its callbacks got."""
-
-    def __init__(self, listener: socket.socket, **options: Any) -> None:
-        self.heard: list[tuple[Any, ...]] = []
-        self.client = Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False, **options)
-        self._listener = listener
-        self._decoder = Decoder(FROM_CLIENT)
-        self._record_callbacks()
-
-    def _record_callbacks(self) -> None:
-        client, hear = self.client, self.heard.append
-        client.on_connect = lambda _c, _u, flags, code, _p: hear(("connect", flags.session_present, str(code)))
-        client.on_subscribe = lambda _c, _u, mid, codes, _p: hear(("subscribe", mid, [c.value for c in codes]))
-        client.on_unsubscribe = lambda _c, _u, mid, _codes, _p: hear(("unsubscribe", mid))
-        client.on_publish = lambda _c, _u, mid, _code, _p: hear(("publish", mid))
-        client.on_message = lambda _c, _u, m: hear(("message", m.topic, m.payload, m.qos, m.mid, m.retain, m.dup))
-        client.on_log = lambda _c, _u, _level, text: hear((text,)) if text == "Received PINGRESP" else None
-
-    def connect(self, **options: Any) -> Packet:
-        assert self.client.connect("127.0.0.1", self._listener.getsockname()[1], **options) == 0
-        self.server, _ = self._listener.accept()
-        self.server.settimeout(DEADLINE_S)
-        return self.take()
-
-    def connected(self) -> "Line":
-        self.connect()
-        self.give(ConnAck(), until=lambda: bool(self.heard))
-        self.heard.clear()
-        return self
-
-    def take(self) -> Packet:
-        """Decode the next packet that paho sends."""
-        while (packet := self._decoder.next_packet()) is None:
-            received = self.server.recv(4096)
-            assert received, "paho closed the connection"
-            self._decoder.feed(received)
-        return packet
-
-    def give(self, *packets: Packet, until: Callable[[], bool]) -> None:
-        """Send packets to paho and let it read until `until` holds."""
-        self.server.sendall(b"".join(packet.encode() for packet in packets))
-        deadline = time.monotonic() + DEADLINE_S
-        while not until():
-            assert time.monotonic() < deadline, f"paho heard only {self.heard}"
-            self.client.loop(timeout=0.1)
-
-    def give_and_hear(self, *packets: Packet) -> list[tuple[Any, ...]]:
-        self.give(*packets, until=lambda: len(self.heard) >= len(packets))
-        return self.heard
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop(timeout=0)
-        self.server.close()
-
 
 @pytest.fixture
 def open_line() -> Iterator[Callable[..., Line]]:
-    lines: list[Line] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(DEADLINE_S)
-
-        def opened(**options: Any) -> Line:
-            lines.append(Line(listener, **options))
-            return lines[-1]
-
+    with opener(Line) as opened:
         yield opened
-        for line in lines:
-            line.close()
 
 
 @pytest.fixture
