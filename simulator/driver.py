@@ -135,7 +135,7 @@ class Driver:
         self._note(event)
         self._apply(event)
         if isinstance(event, Accepted):
-            self._greet()
+            self._greet(is_known=event.session_present)
 
     @guarded
     def message_arrived(self, topic: str, payload: bytes) -> None:
@@ -206,9 +206,12 @@ class Driver:
 
     # -- messages
 
-    def _greet(self) -> None:
-        """Say that we are here; the acknowledgement of it marks *recovered*. The link sends it."""
-        if self.device.profile.subscribes and self._link is not None:
+    def _greet(self, *, is_known: bool) -> None:
+        """Say that we are here; the acknowledgement of it marks *recovered*. The link sends it.
+
+        A session that the platform kept has its subscriptions still.
+        """
+        if self.device.profile.subscribes and not is_known and self._link is not None:
             self._link.subscribe(self._topic("commands/#"), 1)
         self._connect_seq = self._queue("events/up", connect_event(self.device.device_id, self.around.clock.utc()))
 
@@ -238,8 +241,8 @@ class Driver:
         assert presented is not None, "news of an attempt that never began"
         secret = {"slot": presented.slot, "fingerprint": fingerprint(presented.secret)}
         match event:
-            case Accepted(attempt):
-                self._write("accepted", attempt=attempt, **secret)
+            case Accepted(attempt, session_present):
+                self._write("accepted", attempt=attempt, session_present=session_present, **secret)
             case Refused(attempt, cause, code):
                 self._write("refused", attempt=attempt, cause=cause, code=code, **secret)
             case Unreachable(attempt, reason):

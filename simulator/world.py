@@ -24,6 +24,7 @@ from simulator.scenario import model
 from simulator.scheduler import Scheduler
 
 PROFILE_DRAW = -1
+MQTT_LEVELS = {"3.1.1": 4, "5": 5}
 EngineFactory = Callable[[asyncio.TaskGroup, Scheduler, Endpoint, LinkOptions], LinkEngine]
 
 
@@ -69,7 +70,11 @@ class Builder:
         for name, settings in scenario.fleets.items():
             members = fleet_identities(name, settings, ledger)
             identities += members
-            options = LinkOptions(keepalive_s=int(settings.keepalive))
+            options = LinkOptions(
+                keepalive_s=int(settings.keepalive),
+                level=MQTT_LEVELS[settings.mqtt],
+                clean=settings.session == "clean",
+            )
             engines.append(self._engine(self._tasks, self._scheduler, endpoint, options))
             fleets[name] = self._fleet(name, settings, members, scenario.seed, engines[-1])
         twice = len(identities) - len({one.device_id for one in identities})

@@ -43,7 +43,10 @@ class SecretIssued:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
+    """The platform took the device in; `session_present`: and had kept its session."""
+
     attempt: int
+    session_present: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,17 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class LinkOptions:
-    """How a fleet's links behave; times in seconds."""
+    """How a fleet's links behave; times in seconds.
+
+    `level`: the MQTT protocol level, 4 for 3.1.1 and 5 for 5.0. `clean`: every session begins anew; otherwise the
+    platform is asked to keep it, in 5.0 for `session_expiry_s` after a link ended.
+    """
 
     keepalive_s: int = 120
     connect_timeout_s: float = 30.0
+    level: int = 4
+    clean: bool = True
+    session_expiry_s: int = 86_400
 
 
 class LinkOwner(Protocol):

@@ -8,16 +8,17 @@ from typing import cast
 
 from simulator.credentials import MqttCredentials
 from simulator.device.events import Accepted, LinkEvent, LinkLost, Unreachable
+from simulator.links.adoption import adopt
 from simulator.links.answers import outcome
 from simulator.links.dialler import Dial, Dialler
+from simulator.links.greeting import connect_packet
 from simulator.links.keepalive import Keepalive
 from simulator.links.link import Endpoint, LinkOptions, LinkOwner
-from simulator.links.outbox import Message, Outbox, as_publish
+from simulator.links.outbox import IN_FLIGHT_WINDOW, Message, Outbox, as_publish
 from simulator.scheduler import Scheduler
 from wire.mqtt import (
     FROM_SERVER,
     ConnAck,
-    Connect,
     Decoder,
     Disconnect,
     Packet,
@@ -26,9 +27,11 @@ from wire.mqtt import (
     ProtocolError,
     PubAck,
     Publish,
+    ReasonCode,
     Subscribe,
 )
 
+FAILURE = 0x80  # a reason code of MQTT 5.0 from here on is none of success
 LINGER_S = 1.0  # a closed link's last bytes have this long: a peer that reads nothing does not keep the descriptor
 
 
@@ -57,16 +60,7 @@ class NativeEngine:
 
     def adopt(self, link: "NativeLink", sock: socket.socket) -> None:
         """Make a connected socket the link's transport; the task lives for two turns of the loop."""
-        self._tasks.create_task(self._adopt(link, sock), name="link.adopt")
-
-    async def _adopt(self, link: "NativeLink", sock: socket.socket) -> None:
-        try:
-            await self.loop.create_connection(lambda: link, sock=sock)
-        except OSError as error:  # the peer was gone before the transport was made
-            sock.close()
-            link.connection_lost(error)
-        else:
-            link.adopted()
+        self._tasks.create_task(adopt(link, sock), name="link.adopt")
 
 
 class NativeLink(asyncio.Protocol):
@@ -80,6 +74,7 @@ class NativeLink(asyncio.Protocol):
         "_dial",
         "_engine",
         "_keepalive",
+        "_level",
         "_outbox",
         "_owner",
         "_phase",
@@ -96,7 +91,8 @@ class NativeLink(asyncio.Protocol):
         self._attempt = attempt
         self._credentials: MqttCredentials | None = credentials
         self._outbox = outbox
-        self._decoder = Decoder(FROM_SERVER)
+        self._level = engine.options.level
+        self._decoder = Decoder(FROM_SERVER, version=self._level)
         self._transport: asyncio.Transport | None = None
         self._phase = Phase.DIALLING
         self._terminal: LinkEvent | None = None
@@ -151,14 +147,7 @@ class NativeLink(asyncio.Protocol):
         assert self._credentials is not None, "a link connects once"
         self._phase = Phase.CONNECTING
         credentials, self._credentials = self._credentials, None
-        self._send(
-            Connect(
-                credentials.client_id,
-                credentials.username,
-                credentials.password.encode(),
-                keepalive=self._engine.options.keepalive_s,
-            )
-        )
+        self._send(connect_packet(credentials, self._engine.options))
 
     def adopted(self) -> None:
         """Let go of a transport that came too late: aborted any earlier, uvloop would close its descriptor twice."""
@@ -193,10 +182,8 @@ class NativeLink(asyncio.Protocol):
                 self._answered(packet)
             case _ if self._phase is not Phase.OPEN:
                 raise ProtocolError(f"{type(packet).__name__} before CONNACK")
-            case PubAck(packet_id):
-                if message := self._outbox.acknowledge(packet_id):
-                    self._owner.message_acknowledged(message)
-                    self.send_due()
+            case PubAck():
+                self._acknowledged(packet)
             case Publish(topic, payload, qos, packet_id):
                 if qos == 2:
                     raise ProtocolError("a QoS 2 message, and nothing was subscribed above QoS 1")
@@ -205,15 +192,27 @@ class NativeLink(asyncio.Protocol):
                     self._send(PubAck(packet_id))
             case PingResp():
                 self._keepalive.answered()
+            case Disconnect(code):
+                self._fail(f"{ReasonCode(code).name.replace('_', ' ').lower()} ({code:#04x})")
+
+    def _acknowledged(self, packet: PubAck) -> None:
+        if message := self._outbox.acknowledge(packet.packet_id):
+            if packet.code < FAILURE:
+                self._owner.message_acknowledged(message)
+            self.send_due()
 
     def _answered(self, answer: ConnAck) -> None:
         if self._phase is not Phase.CONNECTING:
             raise ProtocolError("a second CONNACK")
-        event = outcome(self._attempt, answer)
+        event = outcome(self._attempt, answer, self._level)
         if not isinstance(event, Accepted):
             self._end(event)
             return
         self._phase = Phase.OPEN
+        wishes = answer.properties  # of MQTT 5.0 (§3.2.2.3)
+        self._outbox.window = min(IN_FLIGHT_WINDOW, wishes.receive_maximum or IN_FLIGHT_WINDOW)
+        if wishes.server_keep_alive is not None:
+            self._keepalive.interval_s = wishes.server_keep_alive
         self._wake_for_keepalive()
         self._send_messages(self._outbox.resume(session_present=answer.session_present), dup=True)
         self._owner.link_event(event)
@@ -231,9 +230,9 @@ class NativeLink(asyncio.Protocol):
             return
         self._keepalive.sent = self._engine.scheduler.now()
         if self._corked is None:
-            self._transport.write(packet.encode())
+            self._transport.write(packet.encode(self._level))
         else:
-            self._corked.append(packet.encode())
+            self._corked.append(packet.encode(self._level))
 
     def _uncork(self) -> None:
         corked, self._corked = self._corked, None

@@ -26,12 +26,13 @@ class Outbox:
     session everything is published anew, with new ids and without DUP.
     """
 
-    __slots__ = ("_in_flight", "_last_packet_id", "_waiting")
+    __slots__ = ("_in_flight", "_last_packet_id", "_waiting", "window")
 
     def __init__(self) -> None:
         self._waiting: deque[Message] | None = None
         self._in_flight: dict[int, Message] = {}
         self._last_packet_id = 0
+        self.window = IN_FLIGHT_WINDOW
 
     def __len__(self) -> int:
         return len(self._in_flight) + (len(self._waiting) if self._waiting else 0)
@@ -44,7 +45,7 @@ class Outbox:
     def due(self) -> list[Message]:
         """Move what the in-flight window has room for, and give it."""
         sent: list[Message] = []
-        while self._waiting and len(self._in_flight) < IN_FLIGHT_WINDOW:
+        while self._waiting and len(self._in_flight) < self.window:
             message = self._waiting.popleft()
             message.packet_id = self._next_packet_id()
             self._in_flight[message.packet_id] = message

@@ -16,6 +16,7 @@ from simulator.scenario.values import (
     DeviceFile,
     FleetName,
     KeepaliveSeconds,
+    MqttVersion,
     PositiveSeconds,
     Seconds,
     Share,
@@ -99,8 +100,8 @@ class Fleet(Strict):
     keepalive: KeepaliveSeconds = 120
     clock_skew: SignedSeconds = 0.0
     link: Annotated[Literal["native"], not_built_yet("paho", "aiomqtt", use="native")] = "native"
-    session: Annotated[Literal["clean"], not_built_yet("persistent", use="clean")] = "clean"
-    mqtt: Annotated[Literal["3.1.1"], not_built_yet("5", "5.0", use="'3.1.1'")] = "3.1.1"
+    session: Literal["clean", "persistent"] = "clean"
+    mqtt: MqttVersion = "3.1.1"
 
     @model_validator(mode="after")
     def _check_source_and_profiles(self) -> Self:

@@ -99,6 +99,11 @@ def _keepalive(value: object) -> int:
     return int(duration)
 
 
+def _mqtt_version(value: object) -> object:
+    """YAML reads 5 and 5.0 as numbers."""
+    return "5" if str(value) in ("5", "5.0") and not isinstance(value, bool) else value
+
+
 def _bit(value: object) -> object:
     if type(value) is not int or value not in (0, 1):
         raise ValueError(f"0 or 1 is needed, not {said(value)}")
@@ -152,6 +157,7 @@ PositiveSeconds = Annotated[float, BeforeValidator(_positive_seconds)]
 KeepaliveSeconds = Annotated[int, BeforeValidator(_keepalive)]
 Share = Annotated[float, BeforeValidator(share)]
 Bit = Annotated[Literal[0, 1], BeforeValidator(_bit)]
+MqttVersion = Annotated[Literal["3.1.1", "5"], BeforeValidator(_mqtt_version)]
 Title = Annotated[str, AfterValidator(_one_line)]
 Token = Annotated[str, AfterValidator(_token)]
 StepId = Annotated[str, AfterValidator(partial(_name, "a step id", "a-z0-9_-"))]

@@ -50,8 +50,8 @@ class Peer:
         return connect
 
     async def send(self, *packets: Packet) -> None:
-        """Send packets, in one segment."""
-        await self.send_bytes(b"".join(packet.encode() for packet in packets))
+        """Send packets, in one segment, in the version that the client speaks."""
+        await self.send_bytes(b"".join(packet.encode(self._decoder.version) for packet in packets))
 
     async def send_bytes(self, data: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self._sock, data)

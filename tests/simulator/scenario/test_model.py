@@ -160,9 +160,9 @@ BAD_FLEETS: list[tuple[dict[str, Any], str, str]] = [
     ({"devices": "a.txt"}, "devices", "Value error, a .csv or .json file is needed, not 'a.txt'"),
     ({"devices": 5}, "devices", "Value error, a .csv or .json file is needed, not 5"),
     ({"count": 1, "protocol": "lwm2m"}, "protocol", "Value error, lwm2m is not built yet; use mqtt"),
-    ({"count": 1, "session": "persistent"}, "session", "Value error, persistent is not built yet; use clean"),
+    ({"count": 1, "session": "sticky"}, "session", "Input should be 'clean' or 'persistent'"),
     ({"count": 1, "link": "paho"}, "link", "Value error, paho is not built yet; use native"),
-    ({"count": 1, "mqtt": 5}, "mqtt", "Value error, 5 is not built yet; use '3.1.1'"),
+    ({"count": 1, "mqtt": "3.1"}, "mqtt", "Input should be '3.1.1' or '5'"),
     ({"count": 1, "sleep": "1h"}, "sleep", "Extra inputs are not permitted"),
     ({"count": 1, "sign": 2}, "sign", "Value error, 0 or 1 is needed, not 2"),
     ({"count": 1, "sign": True}, "sign", "Value error, 0 or 1 is needed, not true"),
@@ -304,3 +304,8 @@ def test_a_remote_platform_has_an_address() -> None:
 @pytest.mark.parametrize("name", ["", "two\nlines", "x" * 201, "\ud800"])
 def test_a_name_is_one_line(name: str) -> None:
     assert problems(scenario, name=name) == [("name", "Value error, one line of 1 to 200 characters is needed")]
+
+
+@pytest.mark.parametrize("version", [5, 5.0, "5", "5.0"])
+def test_mqtt_5_may_be_written_as_a_number(version: object) -> None:
+    assert Fleet.model_validate({"count": 1, "mqtt": version}).mqtt == "5"
