@@ -53,6 +53,7 @@ class Decoder:
         """Take the next whole packet, or None until more bytes are fed."""
         buffer, at = self._buffer, self._at
         if at >= len(buffer):
+            self._buffer, self._at = b"", 0  # an idle connection holds nothing of what it was sent, no password either
             return None
         first = buffer[at]
         kind = self._kinds.get(first >> 4) or self._kind_of_5(first >> 4)

@@ -210,3 +210,11 @@ def test_nothing_fed_gives_nothing() -> None:
     assert decoder.next_packet() is None
     decoder.feed(b"")
     assert decoder.next_packet() is None
+
+
+def test_nothing_of_what_was_taken_is_kept() -> None:
+    decoder = Decoder(FROM_CLIENT)
+    decoder.feed(Connect("d1", "d1", b"a secret password").encode())
+    assert decoder.next_packet() is not None
+    assert decoder.next_packet() is None
+    assert decoder._buffer == b""
