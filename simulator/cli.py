@@ -1,6 +1,7 @@
 """The command line: the only place where everything is wired together."""
 
 import asyncio
+import json
 import sys
 import traceback
 from collections.abc import Coroutine
@@ -84,6 +85,25 @@ def report_command(
     print_summary(Console(), judged.report, judged.device_records, judged.platform_records)
     write_results(folder, judged)
     raise typer.Exit(judged.report.exit_code)
+
+
+@app.command()
+def compare(
+    one: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    other: Annotated[Path, typer.Argument(help="The folder of another run.")],
+) -> None:
+    """Show what differs between the results of two runs."""
+    from simulator.report.compare import print_comparison
+
+    print_comparison(Console(), one, other)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from simulator.scenario.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))  # noqa: T201 - meant for a file, so nothing may fold or colour it
 
 
 @app.command(

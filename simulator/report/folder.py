@@ -12,6 +12,7 @@ import orjson
 
 from simulator.errors import UsageError
 from simulator.journal import read_journal
+from simulator.report.junit import junit
 from simulator.report.results import results
 from simulator.verdict import RunReport, judge_run
 
@@ -21,8 +22,9 @@ DEVICE_JOURNAL = "device.jsonl"
 PLATFORM_JOURNAL = "platform.jsonl"
 MERGED_JOURNAL = "journal.jsonl"
 RESULTS = "results.json"
+JUNIT = "junit.xml"
 LOCK = ".lock"
-OURS = (DEVICE_JOURNAL, PLATFORM_JOURNAL, MERGED_JOURNAL, RESULTS, ".gitignore", LOCK)
+OURS = (DEVICE_JOURNAL, PLATFORM_JOURNAL, MERGED_JOURNAL, RESULTS, JUNIT, ".gitignore", LOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,11 @@ def judge_folder(folder: Path) -> Judged:
 
 
 def write_results(folder: Path, judged: Judged) -> None:
-    """Write `results.json` and the merged journal; UsageError when the disk does not take them."""
+    """Write `results.json`, `junit.xml` and the merged journal; UsageError when the disk does not take them."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     try:
         (folder / RESULTS).write_bytes(orjson.dumps(results(judged.report), option=options))
+        (folder / JUNIT).write_bytes(junit(judged.report))
         with (folder / MERGED_JOURNAL).open("wb") as file:
             for record in merged(judged.device_records, judged.platform_records):
                 file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))

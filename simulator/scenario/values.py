@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import durationpy
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, ValidationInfo, WithJsonSchema
 
 from simulator.device.keyring import Slot
 from simulator.expectations import Expectation, parse
@@ -151,20 +151,30 @@ def _without_repeats(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-SignedSeconds = Annotated[float, BeforeValidator(signed_seconds)]
-Seconds = Annotated[float, BeforeValidator(seconds)]
-PositiveSeconds = Annotated[float, BeforeValidator(_positive_seconds)]
-KeepaliveSeconds = Annotated[int, BeforeValidator(_keepalive)]
-Share = Annotated[float, BeforeValidator(share)]
+_DURATION_TEXT = {"type": "string", "pattern": r"^[0-9.]+(us|ms|s|m|h|d)", "examples": ["500ms", "30s", "2m30s", "25h"]}
+DURATION = WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, _DURATION_TEXT]})
+SIGNED_DURATION = WithJsonSchema({"type": ["number", "string"], "examples": ["-2h", "90s"]})
+SHARE = WithJsonSchema(
+    {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": "^[0-9.]+ *%$"}]}
+)
+VERSION = WithJsonSchema({"enum": ["3.1.1", "5", 5]})
+EXPECTATION = WithJsonSchema({"type": "string", "examples": ["stranded == 0", "rotate: outage.p99 < 10s"]})
+NAMES = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+
+SignedSeconds = Annotated[float, BeforeValidator(signed_seconds), SIGNED_DURATION]
+Seconds = Annotated[float, BeforeValidator(seconds), DURATION]
+PositiveSeconds = Annotated[float, BeforeValidator(_positive_seconds), DURATION]
+KeepaliveSeconds = Annotated[int, BeforeValidator(_keepalive), DURATION]
+Share = Annotated[float, BeforeValidator(share), SHARE]
 Bit = Annotated[Literal[0, 1], BeforeValidator(_bit)]
-MqttVersion = Annotated[Literal["3.1.1", "5"], BeforeValidator(_mqtt_version)]
+MqttVersion = Annotated[Literal["3.1.1", "5"], BeforeValidator(_mqtt_version), VERSION]
 Title = Annotated[str, AfterValidator(_one_line)]
 Token = Annotated[str, AfterValidator(_token)]
 StepId = Annotated[str, AfterValidator(partial(_name, "a step id", "a-z0-9_-"))]
 FleetName = Annotated[str, AfterValidator(partial(_name, "a fleet's name", "A-Za-z0-9_-"))]
 FleetNames = Annotated[Sequence[FleetName], AfterValidator(_without_repeats), Field(min_length=1)]
-StepIds = Annotated[Sequence[StepId], BeforeValidator(_listed), AfterValidator(_without_repeats)]
+StepIds = Annotated[Sequence[StepId], BeforeValidator(_listed), AfterValidator(_without_repeats), NAMES]
 SlotName = Annotated[Slot, Strict(strict=False)]
-AnyExpectation = Annotated[Expectation, PlainValidator(partial(_expectation, live=False))]
-LiveExpectation = Annotated[Expectation, PlainValidator(partial(_expectation, live=True))]
+AnyExpectation = Annotated[Expectation, PlainValidator(partial(_expectation, live=False)), EXPECTATION]
+LiveExpectation = Annotated[Expectation, PlainValidator(partial(_expectation, live=True)), EXPECTATION]
 DeviceFile = Annotated[Path, BeforeValidator(_device_file)]

@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from simulator.errors import UsageError
 from simulator.oracle import Oracle
 from simulator.report.diagram import mermaid
 from simulator.report.folder import judge_folder, prepared, write_results
+from simulator.report.junit import junit
 from simulator.report.plan import print_plan
 from simulator.report.progress import progress_line
 from simulator.report.summary import print_summary
@@ -59,6 +61,23 @@ def test_results_hold_what_the_summary_says(tmp_path: Path) -> None:
     merged = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert len(merged) == len(judged.device_records) + len(judged.platform_records)
     assert merged == sorted(merged, key=lambda record: float(record["wall"]))
+
+
+def test_junit_has_a_case_for_every_step_and_expectation(tmp_path: Path) -> None:
+    write(tmp_path, lost_story())
+    write_results(tmp_path, judge_folder(tmp_path))
+    steps, expectations = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert [case.get("name") for case in steps] == ["up: start", "rotate: reset_secret"]
+    assert (expectations.get("tests"), expectations.get("failures")) == ("2", "1")
+    failure = expectations.find("testcase/failure")
+    assert failure is not None
+    assert (failure.get("message"), failure.text) == ("1 of 1 (100%)", "d1")
+
+
+def test_junit_tells_invalid_and_crashed_from_failed(tmp_path: Path) -> None:
+    write(tmp_path, Story(("outage.max < 1s",)).device().at(1.0, "crash", device="d1", traceback="Boom <&>").end(2.0))
+    steps, expectations = ElementTree.fromstring(junit(judge_folder(tmp_path).report))
+    assert [error.get("type") for error in (*steps.iter("error"), *expectations.iter("error"))] == ["crash", "invalid"]
 
 
 def test_torn_last_line_is_counted_and_passed_over(tmp_path: Path) -> None:
