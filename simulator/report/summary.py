@@ -83,7 +83,9 @@ def _end(found: dict[str, Any]) -> RenderableType:
         told = ", ".join(f"{_count(messages[name])} {name}" for name in ("sent", "lost", "unconfirmed", "duplicated"))
         line.append(f"\nMessages:   {told}")
     if found["intent"] == "revocation" or found["exposure"]["max"]:
-        line.append(f"\nExposure:   {_seconds(found['exposure']['max'])} at the longest on a retired secret")
+        longest = found["exposure"]["max"]
+        told = "none" if longest is None else f"{_seconds(longest)} at the longest on a retired secret"
+        line.append(f"\nExposure:   {told}")
     return line
 
 

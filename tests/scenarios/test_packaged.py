@@ -13,7 +13,7 @@ from tests.support.commands import keyturn
 
 pytestmark = pytest.mark.scenario
 
-EXIT_CODES = {"rotate-primary": 0, "reset-without-force": 0, "lockout": 1}
+TESTED = {"rotate-primary", "reset-without-force", "lockout", "revoke", "storm-5000", "clock-skew"}
 
 
 def measured(report: RunReport, text: str) -> float | None:
@@ -21,7 +21,7 @@ def measured(report: RunReport, text: str) -> float | None:
 
 
 def test_every_packaged_scenario_has_a_test() -> None:
-    assert set(packaged()) == set(EXIT_CODES)
+    assert set(packaged()) == TESTED
 
 
 def test_rotate_primary_loses_nobody_and_nothing(tmp_path: Path) -> None:
@@ -93,3 +93,38 @@ def test_report_judges_a_run_again_from_its_journals_alone(tmp_path: Path) -> No
     again = keyturn("report", "keyturn-report", cwd=tmp_path)
     assert again.returncode == 1
     assert (tmp_path / "keyturn-report" / "results.json").read_bytes() == before
+
+
+def test_revocation_leaves_no_second_of_exposure(tmp_path: Path) -> None:
+    ended = keyturn("run", "revoke", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Exposure:   none" in ended.stdout
+    report = judge_folder(tmp_path / "keyturn-report").report
+    assert measured(report, "exposure.count == 0") == 0
+
+
+def test_revocation_without_force_leaves_sessions_exposed_and_fails(tmp_path: Path) -> None:
+    unforced = ("--set", "timeline.revoke.reset_secret.force_disconnect=false", "--set", "timeline.revoke.timeout=1s")
+    ended = keyturn("run", "revoke", "--set", "fleets.meters.count=10", *unforced, cwd=tmp_path)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    report = judge_folder(tmp_path / "keyturn-report").report
+    assert measured(report, "stale_sessions == 0") == 10
+
+
+def test_storm_brings_everybody_back_with_one_refusal_each(tmp_path: Path) -> None:
+    fleets = ("jitter", "python", "java", "c")
+    small = [word for fleet in fleets for word in ("--set", f"fleets.{fleet}.count=50")]
+    ended = keyturn("run", "storm-5000", *small, "--set", "timeline.up.over=1s", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = judge_folder(tmp_path / "keyturn-report").report
+    assert measured(report, "refused.credential == 200") == 200
+    at_once = measured(report, "cut-python: outage.p50 < 9s")
+    after_two_seconds = measured(report, "cut-java: outage.p50 < 9s")
+    assert at_once is not None
+    assert after_two_seconds is not None
+    assert after_two_seconds > at_once + 1
+
+
+def test_skewed_clocks_are_misjudged_and_strand_nobody(tmp_path: Path) -> None:
+    ended = keyturn("run", "clock-skew", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
