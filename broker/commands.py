@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from broker.access.delivery import Delivery
+from broker.access.downlinks import Message
 from broker.access.topics import command_topic
 from broker.auth.registry import Registry
 from broker.errors import CommandTimeout, DeviceOffline, InvalidInput, UnknownDevice
@@ -93,7 +94,8 @@ class Commands:
             name=command.name,
             **({} if seq is None else {"seq": plain_integer(seq)}),
         )
-        self._delivery.deliver_system(session, command_topic(session.device_id, request_id), payload)
+        topic = command_topic(session.device_id, request_id)
+        self._delivery.deliver_system(session, Message(topic, payload))
 
     def _forget(self, session: Session, request_id: str) -> None:
         waiting = self._waiting.get(session, {})

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from broker import VERSION
+from broker.access.admission import Admission
 from broker.access.delivery import Delivery
 from broker.access.gate import Gate
 from broker.access.listener import BACKLOG, Listener
@@ -71,10 +72,11 @@ class Platform:
         registry = Registry(store.load())
         self._write_header(journal)
 
-        delivery = Delivery(statistics)
+        delivery = Delivery(journal, statistics)
         commands = Commands(registry, sessions, delivery, journal, ids)
         rotation = Rotation(registry, store, sessions, journal, statistics)
-        gate = Gate(settings, registry, sessions, commands, delivery, journal, statistics, clock)
+        admission = Admission(settings, registry, sessions, journal, statistics, clock)
+        gate = Gate(settings, admission, sessions, commands, delivery, journal, statistics)
         services = Services(
             run=self.run,
             mqtt_host=settings.host,

@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from broker.access.downlinks import Downlinks
+from broker.access.terms import Terms
 from broker.auth.registry import Slot
+from wire.mqtt import Packet
 
 
 class Ending(StrEnum):
@@ -48,7 +50,12 @@ class Session:
     peer: str
     connected_at: datetime
     link: Link = field(repr=False)
+    terms: Terms
     downlinks: Downlinks = field(repr=False)
+
+    def send(self, packet: Packet) -> None:
+        """Send a packet in the client's MQTT version."""
+        self.link.send(packet.encode(self.terms.level))
 
 
 class Sessions:

@@ -35,6 +35,7 @@ class Settings:
     linger_s: float = 1.0
     stuck_s: float = 0.1
     sweep_s: float = 1.0
+    receive_maximum: int = 1000
     inflight_window: int = 20
     queue_limit: int = 1000
     queue_bytes: int = 1 << 20
@@ -68,7 +69,10 @@ class Settings:
         for name in ("connect_timeout_s", "linger_s", "stuck_s", "sweep_s", "busy_timeout_s", "stop_grace_s"):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected more than 0 seconds")
-        for name in ("max_packet_body", "write_cap", "inflight_window", "queue_limit", "queue_bytes", "journal_ring"):
+        for name in ("receive_maximum", "inflight_window"):
+            value = getattr(self, name)
+            _require(0 < value <= 65_535, f"{name} is {value}, expected 1 to 65535")
+        for name in ("max_packet_body", "write_cap", "queue_limit", "queue_bytes", "journal_ring"):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected at least 1")
 

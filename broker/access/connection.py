@@ -4,7 +4,6 @@ from enum import Enum, auto
 
 from wire.mqtt import (
     FROM_CLIENT,
-    ConnAck,
     Connect,
     Decoder,
     Disconnect,
@@ -12,16 +11,17 @@ from wire.mqtt import (
     ProtocolError,
     PubAck,
     Publish,
+    ReasonCode,
     Subscribe,
     Unsubscribe,
     UnsupportedVersion,
 )
+from wire.mqtt.topics import is_shared
 
 Request = Connect | Publish | PubAck | Subscribe | Unsubscribe | PingReq | Disconnect
 
 
 CONNECT_BYTE = b"\x10"
-ACCEPTED = ConnAck().encode()
 
 
 class Phase(Enum):
@@ -35,7 +35,8 @@ class Phase(Enum):
 class ServerConnection:
     """Feed what the client sent, take its requests one by one, and say how its CONNECT was judged.
 
-    After `refuse` and `close` nothing more is parsed, not even what was fed before.
+    After `close` nothing more is parsed, not even what was fed before. What a client of MQTT 5 was told that we do not
+    offer is a protocol error when it comes all the same, each with the reason code that the specification gives it.
     """
 
     __slots__ = ("_decoder", "phase")
@@ -56,8 +57,8 @@ class ServerConnection:
     def next_request(self) -> Request | None:
         """Take the next request, or None until more is fed.
 
-        Raises UnsupportedVersion for a first CONNECT that deserves return code 1, and ProtocolError for anything that
-        deserves no answer.
+        Raises UnsupportedVersion for a first CONNECT that deserves a CONNACK saying so, and ProtocolError for anything
+        else that ends the conversation.
         """
         if self.phase is Phase.CLOSED:
             return None
@@ -65,7 +66,7 @@ class ServerConnection:
             packet = self._decoder.next_packet()
         except UnsupportedVersion as error:
             if self.phase is Phase.OPEN:
-                raise ProtocolError("a second CONNECT [MQTT-3.1.0-2]") from error
+                raise _second_connect() from error
             raise
         if packet is None:
             return None
@@ -73,15 +74,13 @@ class ServerConnection:
         self._check_order(packet)
         return packet
 
-    def accept(self) -> bytes:
-        """Open the conversation; returns the CONNACK. Session present is 0: no state is stored [MQTT-3.2.2-1]."""
-        self.phase = Phase.OPEN
-        return ACCEPTED
+    @property
+    def level(self) -> int:
+        """The protocol level of the CONNECT; 4 before there was one."""
+        return self._decoder.version
 
-    def refuse(self, code: int) -> bytes:
-        """End the conversation before it began; returns the CONNACK."""
-        self.phase = Phase.CLOSED
-        return ConnAck(code).encode()
+    def accept(self) -> None:
+        self.phase = Phase.OPEN
 
     def close(self) -> None:
         self.phase = Phase.CLOSED
@@ -90,6 +89,31 @@ class ServerConnection:
         if self.phase is Phase.AWAITING_CONNECT:
             assert isinstance(packet, Connect), "its first byte was looked at"
         elif isinstance(packet, Connect):
-            raise ProtocolError("a second CONNECT [MQTT-3.1.0-2]")
-        elif isinstance(packet, Publish) and packet.qos > 1:
-            raise ProtocolError("QoS 2 is not offered")
+            raise _second_connect()
+        elif isinstance(packet, Publish):
+            if packet.qos > 1:
+                raise ProtocolError("QoS 2 is not offered", ReasonCode.QOS_NOT_SUPPORTED)
+            if self._decoder.version == 5:
+                _check_publish(packet)
+        elif isinstance(packet, Subscribe) and self._decoder.version == 5:
+            _check_subscribe(packet)
+
+
+def _second_connect() -> ProtocolError:
+    return ProtocolError("a second CONNECT [MQTT-3.1.0-2]", ReasonCode.PROTOCOL_ERROR)
+
+
+def _check_publish(packet: Publish) -> None:
+    if packet.retain:
+        raise ProtocolError("retained messages are not offered [MQTT-3.2.2-14]", ReasonCode.RETAIN_NOT_SUPPORTED)
+    if packet.properties.topic_alias is not None:
+        raise ProtocolError("topic aliases are not offered [MQTT-3.3.2-9]", ReasonCode.TOPIC_ALIAS_INVALID)
+
+
+def _check_subscribe(packet: Subscribe) -> None:
+    """What the CONNACK has denied, a client must not ask for (5.0 §3.2.2.3.12, §3.2.2.3.13)."""
+    if packet.properties.subscription_identifier:
+        message = "subscription identifiers are not offered"
+        raise ProtocolError(message, ReasonCode.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED)
+    if any(is_shared(wanted) for wanted, _ in packet.filters):
+        raise ProtocolError("shared subscriptions are not offered", ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)

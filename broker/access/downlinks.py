@@ -1,10 +1,20 @@
 """What goes down to one session: the QoS granted on its `$oc` topics, the in-flight window, the queue behind it."""
 
 from collections import deque
+from dataclasses import dataclass, field
 
-from wire.mqtt import Publish, matches
+from wire.mqtt import NO_PROPERTIES, Properties, Publish, matches
 
 MAX_PACKET_ID = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is delivered, to as many as want it; the payload may hold a secret."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    properties: Properties = NO_PROPERTIES
 
 
 class Downlinks:
@@ -35,7 +45,7 @@ class Downlinks:
         self.dropped = 0
         self._granted: dict[str, int] | None = None
         self._in_flight: set[int] | None = None
-        self._queue: deque[tuple[str, bytes]] | None = None
+        self._queue: deque[Message] | None = None
         self._last_id = 0
 
     def grant(self, topic_filter: str, qos: int) -> None:
@@ -44,27 +54,27 @@ class Downlinks:
             self._granted = {}
         self._granted[topic_filter] = qos
 
-    def revoke(self, topic_filter: str) -> None:
-        if self._granted is not None:
-            self._granted.pop(topic_filter, None)
+    def revoke(self, topic_filter: str) -> bool:
+        """Forget what was granted; False if nothing was."""
+        return self._granted is not None and self._granted.pop(topic_filter, None) is not None
 
     def granted_qos(self, topic: str) -> int:
         """Return the QoS for a downlink on one of the device's own `$oc` topics."""
         granted = self._granted or {}
         return max((qos for wanted, qos in granted.items() if matches(wanted, topic)), default=0)
 
-    def offer(self, topic: str, payload: bytes, qos: int) -> Publish | None:
+    def offer(self, message: Message, qos: int) -> Publish | None:
         """Return the packet to send now, or None if the message waits for its turn."""
         if not qos:
-            return Publish(topic, payload)
+            return Publish(message.topic, message.payload, properties=message.properties)
         if self._in_flight is None:
             self._in_flight = set()
         if len(self._in_flight) < self._window:
-            return self._next(self._in_flight, topic, payload)
+            return self._next(self._in_flight, message)
         if self._queue is None:
             self._queue = deque()
-        self._make_room(self._queue, _size(topic, payload))
-        self._queue.append((topic, payload))
+        self._make_room(self._queue, _size(message))
+        self._queue.append(message)
         return None
 
     def acknowledged(self, packet_id: int) -> Publish | None:
@@ -72,28 +82,28 @@ class Downlinks:
         if not self._in_flight or packet_id not in self._in_flight:
             return None
         self._in_flight.remove(packet_id)
-        return self._next(self._in_flight, *self._take(self._queue)) if self._queue else None
+        return self._next(self._in_flight, self._take(self._queue)) if self._queue else None
 
-    def _make_room(self, queue: deque[tuple[str, bytes]], size: int) -> None:
+    def _make_room(self, queue: deque[Message], size: int) -> None:
         """Drop as many as it takes, and count a message of this size as waiting."""
         while queue and (len(queue) >= self._queue_limit or self._waiting_bytes + size > self._queue_bytes):
             self._take(queue)
             self.dropped += 1
         self._waiting_bytes += size
 
-    def _take(self, queue: deque[tuple[str, bytes]]) -> tuple[str, bytes]:
-        topic, payload = queue.popleft()
-        self._waiting_bytes -= _size(topic, payload)
-        return topic, payload
+    def _take(self, queue: deque[Message]) -> Message:
+        message = queue.popleft()
+        self._waiting_bytes -= _size(message)
+        return message
 
-    def _next(self, in_flight: set[int], topic: str, payload: bytes) -> Publish:
+    def _next(self, in_flight: set[int], message: Message) -> Publish:
         while True:
             self._last_id = self._last_id % MAX_PACKET_ID + 1
             if self._last_id not in in_flight:
                 break
         in_flight.add(self._last_id)
-        return Publish(topic, payload, 1, self._last_id)
+        return Publish(message.topic, message.payload, 1, self._last_id, properties=message.properties)
 
 
-def _size(topic: str, payload: bytes) -> int:
-    return len(topic) + len(payload)
+def _size(message: Message) -> int:
+    return len(message.topic) + len(message.payload)

@@ -1,18 +1,16 @@
 """The gate: what the platform does with each request of a client.
 
-It judges CONNECT, owns the session and the device's `$oc` topics, and leaves the custom topics to the engine.
+It owns the device's `$oc` topics and leaves the custom topics to the engine; the admission judges CONNECT.
 """
 
+from broker.access.admission import Admission
 from broker.access.connection import Request
 from broker.access.delivery import Delivery
-from broker.access.downlinks import Downlinks
+from broker.access.downlinks import Message
 from broker.access.listener import Link
-from broker.access.router import Router
+from broker.access.router import Grant, Router
 from broker.access.topics import Realm, realm
 from broker.access.uplinks import Uplinks
-from broker.auth.decision import Accepted, ConnectRequest, Policy, Reason, Refused, decide
-from broker.auth.registry import Registry
-from broker.clock import Clock
 from broker.commands import Commands
 from broker.journal import Journal
 from broker.sessions import Ending, Session, Sessions
@@ -25,6 +23,7 @@ from wire.mqtt import (
     PingResp,
     PubAck,
     Publish,
+    ReasonCode,
     SubAck,
     Subscribe,
     UnsubAck,
@@ -32,10 +31,8 @@ from wire.mqtt import (
 )
 
 MAX_QOS = 1
-FAILURE = 0x80
-BAD_VERSION = 1
-PINGRESP = PingResp().encode()
-MAX_CLIENT_ID_SHOWN = 256
+FAILURE = ReasonCode.UNSPECIFIED_ERROR
+PINGRESP = PingResp()
 
 
 class Gate:
@@ -44,30 +41,27 @@ class Gate:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
+        admission: Admission,
         sessions: Sessions,
         commands: Commands,
         delivery: Delivery,
         journal: Journal,
         statistics: Statistics,
-        clock: Clock,
     ) -> None:
         self._settings = settings
-        self._policy = Policy(settings.sign_window_hours, settings.keepalive_range_s)
-        self._registry = registry
+        self._admission = admission
         self._sessions = sessions
         self._commands = commands
         self._uplinks = Uplinks(commands, journal, statistics)
         self._delivery = delivery
         self._journal = journal
         self._statistics = statistics
-        self._clock = clock
         self._engine: Router[Session] = Router()
 
     def handle(self, link: Link, request: Request) -> None:
         """Serve one request of a link whose conversation is in the right phase for it."""
         if isinstance(request, Connect):
-            self._connect(link, request)
+            self._admission.connect(link, request)
             return
         session = link.session
         assert session is not None
@@ -77,7 +71,7 @@ class Gate:
             case PubAck():
                 self._delivery.acknowledged(session, request.packet_id)
             case PingReq():
-                link.send(PINGRESP)
+                session.send(PINGRESP)
             case Subscribe():
                 self._subscribe(session, request)
             case Unsubscribe():
@@ -85,9 +79,11 @@ class Gate:
             case Disconnect():
                 link.cut(Ending.CLIENT_DISCONNECT)
 
-    def refuse_version(self, link: Link) -> None:
-        """Answer a CONNECT of an MQTT version that we do not speak."""
-        self._refuse(link, None, Refused(BAD_VERSION, Reason.UNSUPPORTED_VERSION))
+    def refuse_version(self, link: Link, level: int) -> None:
+        self._admission.refuse_version(link, level)
+
+    def refuse_unavailable(self, link: Link, level: int) -> None:
+        self._admission.refuse_unavailable(link, level)
 
     def ended(self, link: Link, ending: Ending) -> None:
         """Take note that an unrefused link is over; a session ends with its link."""
@@ -108,93 +104,55 @@ class Gate:
             peer=session.peer,
         )
 
-    def _connect(self, link: Link, packet: Connect) -> None:
-        request = ConnectRequest(packet.client_id, packet.username, packet.password, packet.keepalive)
-        verdict = decide(self._registry, request, self._clock.utc(), self._policy)
-        if isinstance(verdict, Refused):
-            self._refuse(link, packet.client_id, verdict)
-            return
-        self._sessions.cut(verdict.device_id, Ending.TAKE_OVER)
-        self._accept(link, packet, verdict)
-        if packet.will is not None:
-            self._journal.write("dropped", device=verdict.device_id, topic=packet.will.topic, reason="will_ignored")
-
-    def _accept(self, link: Link, packet: Connect, verdict: Accepted) -> None:
-        settings = self._settings
-        session = Session(
-            device_id=verdict.device_id,
-            slot=verdict.slot,
-            version=verdict.version,
-            client_id=packet.client_id,
-            peer=link.peer,
-            connected_at=self._clock.utc(),
-            link=link,
-            downlinks=Downlinks(settings.inflight_window, settings.queue_limit, settings.queue_bytes),
-        )
-        self._sessions.attach(session)
-        self._statistics.accepted += 1
-        self._journal.write(
-            "accepted",
-            device=session.device_id,
-            slot=session.slot,
-            version=session.version,
-            client_id=session.client_id,
-            peer=session.peer,
-        )
-        link.accept(session, packet.keepalive * settings.keepalive_factor)
-
-    def _refuse(self, link: Link, client_id: str | None, verdict: Refused) -> None:
-        self._statistics.refused[verdict.reason.value] += 1
-        self._journal.write(
-            "refused",
-            device=verdict.claimed,
-            client_id=client_id and client_id[:MAX_CLIENT_ID_SHOWN],
-            code=verdict.code,
-            reason=verdict.reason,
-            peer=link.peer,
-            **({} if verdict.secret_was_right is None else {"secret_was_right": verdict.secret_was_right}),
-        )
-        link.refuse(verdict.code)
-
     def _publish(self, session: Session, packet: Publish) -> None:
         self._statistics.messages += 1
+        code = ReasonCode.SUCCESS
         if packet.retain:
             self._journal.write("dropped", device=session.device_id, topic=packet.topic, reason="retain_ignored")
         match realm(session.device_id, packet.topic):
             case Realm.SYSTEM:
                 self._uplinks.take(session, packet)
             case Realm.CUSTOM:
-                for receiver, qos in self._engine.receivers(packet.topic).items():
-                    self._delivery.deliver(receiver, packet.topic, packet.payload, min(qos, packet.qos))
+                message = Message(packet.topic, packet.payload, packet.properties)
+                for receiver, qos in self._engine.receivers(packet.topic, session).items():
+                    self._delivery.deliver(receiver, message, min(qos, packet.qos))
             case Realm.FOREIGN:
+                code = ReasonCode.NOT_AUTHORIZED
                 self._drop_foreign(session, packet.topic, "foreign_publish")
                 if self._settings.strict_topics:
                     session.link.cut(Ending.TOPIC_POLICY)
         if packet.qos:
-            session.link.send(PubAck(packet.packet_id).encode())
+            session.send(PubAck(packet.packet_id, code))
 
     def _subscribe(self, session: Session, packet: Subscribe) -> None:
-        codes = tuple(self._grant(session, wanted, min(qos, MAX_QOS)) for wanted, qos in packet.filters)
-        if FAILURE in codes and self._settings.strict_topics:
+        options = packet.options or (None,) * len(packet.filters)
+        codes = tuple(
+            self._grant(session, wanted, Grant(min(qos, MAX_QOS), option is not None and option.no_local))
+            for (wanted, qos), option in zip(packet.filters, options, strict=True)
+        )
+        if self._settings.strict_topics and any(code >= FAILURE for code in codes):
             session.link.cut(Ending.TOPIC_POLICY)
-        session.link.send(SubAck(packet.packet_id, codes).encode())
+        session.send(SubAck(packet.packet_id, codes))
 
-    def _grant(self, session: Session, topic_filter: str, qos: int) -> int:
+    def _grant(self, session: Session, topic_filter: str, grant: Grant) -> int:
         match realm(session.device_id, topic_filter):
             case Realm.SYSTEM:
-                session.downlinks.grant(topic_filter, qos)
+                session.downlinks.grant(topic_filter, grant.qos)
             case Realm.CUSTOM:
-                self._engine.subscribe(session, topic_filter, qos)
+                self._engine.subscribe(session, topic_filter, grant)
             case Realm.FOREIGN:
                 self._drop_foreign(session, topic_filter, "foreign_subscribe")
-                return FAILURE
-        return qos
+                return ReasonCode.NOT_AUTHORIZED if session.terms.level == 5 else FAILURE
+        return grant.qos
 
     def _unsubscribe(self, session: Session, packet: Unsubscribe) -> None:
-        for topic_filter in packet.filters:
-            session.downlinks.revoke(topic_filter)
-            self._engine.unsubscribe(session, topic_filter)
-        session.link.send(UnsubAck(packet.packet_id).encode())
+        codes = tuple(
+            ReasonCode.SUCCESS
+            if session.downlinks.revoke(topic_filter) or self._engine.unsubscribe(session, topic_filter)
+            else ReasonCode.NO_SUBSCRIPTION_EXISTED
+            for topic_filter in packet.filters
+        )
+        session.send(UnsubAck(packet.packet_id, codes))
 
     def _drop_foreign(self, session: Session, topic: str, reason: str) -> None:
         self._statistics.dropped_foreign += 1

@@ -12,6 +12,7 @@ import traceback
 from contextlib import suppress
 from typing import Protocol, cast
 
+from broker.access.answers import farewell
 from broker.access.connection import Phase, Request, ServerConnection
 from broker.clock import Clock
 from broker.journal import Journal
@@ -28,7 +29,10 @@ class Handler(Protocol):
 
     def handle(self, link: "Link", request: Request) -> None: ...
 
-    def refuse_version(self, link: "Link") -> None: ...
+    def refuse_version(self, link: "Link", level: int) -> None: ...
+
+    def refuse_unavailable(self, link: "Link", level: int) -> None:
+        """Judging the CONNECT has failed."""
 
     def ended(self, link: "Link", ending: Ending) -> None:
         """An unrefused link is over; called once, before its last bytes are written."""
@@ -135,14 +139,17 @@ class Link(asyncio.Protocol):
             while (request := self._conversation.next_request()) is not None:
                 self.deadline = listener.clock.now() + self._patience_s
                 listener.handler.handle(self, request)
-        except UnsupportedVersion:
-            listener.handler.refuse_version(self)
-        except ProtocolError:
-            self.cut(Ending.PROTOCOL_ERROR)
+        except UnsupportedVersion as error:
+            listener.handler.refuse_version(self, error.level)
+        except ProtocolError as error:
+            self.cut(Ending.PROTOCOL_ERROR, error)
         except Exception:  # noqa: BLE001 - the guard
             listener.statistics.internal_errors += 1
             sys.stderr.write(f"keyturn: serving {self.peer} failed\n{traceback.format_exc()}")
-            self.cut(Ending.INTERNAL_ERROR)
+            if self._conversation.phase is Phase.AWAITING_CONNECT:
+                listener.handler.refuse_unavailable(self, self._conversation.level)
+            else:
+                self.cut(Ending.INTERNAL_ERROR)
 
     def eof_received(self) -> None:
         self.cut(Ending.CONNECTION_LOST)
@@ -154,27 +161,32 @@ class Link(asyncio.Protocol):
         self._listener.forget(self)
         self.cut(Ending.CONNECTION_LOST)
 
-    def accept(self, session: Session, patience_s: float) -> None:
+    def accept(self, session: Session, patience_s: float, connack: bytes) -> None:
         """Answer CONNECT with success; from now on the client may be silent for `patience_s`."""
         self.session = session
         self._patience_s = patience_s
         self.deadline = self._listener.clock.now() + patience_s
-        self.send(self._conversation.accept())
+        self._conversation.accept()
+        self._collect(connack)
 
-    def refuse(self, code: int) -> None:
-        """Answer CONNECT with a return code, and close."""
-        self._collect(self._conversation.refuse(code))
+    def refuse(self, connack: bytes) -> None:
+        """Answer CONNECT with a refusal, and close."""
+        self._conversation.close()
+        self._collect(connack)
         self._shut()
 
     def send(self, data: bytes) -> None:
         if self._conversation.phase is Phase.OPEN:
             self._collect(data)
 
-    def cut(self, ending: Ending) -> None:
+    def cut(self, ending: Ending, error: ProtocolError | None = None) -> None:
+        """End the conversation; a client of MQTT 5 that is in is told why, by `error` if it broke a rule."""
         if self._conversation.phase is Phase.CLOSED:
             return
         self._conversation.close()
         self._listener.handler.ended(self, ending)
+        if self.session is not None and (last := farewell(self.session.terms, ending, error)):
+            self._collect(last)
         self._shut()
 
     def expire(self) -> None:
@@ -186,12 +198,17 @@ class Link(asyncio.Protocol):
         due, self._due = self._due, None
         if not due or self._transport is None or self._transport.is_closing():
             return
-        if self._transport.get_write_buffer_size() > self._listener.settings.write_cap:
+        if self._leaves_too_much_unread(self._transport):
             self.cut(Ending.SLOW_CONSUMER)
             return
         data = b"".join(due)
         self._listener.statistics.bytes_out += len(data)
         self._transport.write(data)
+
+    def _leaves_too_much_unread(self, transport: asyncio.Transport) -> bool:
+        """A client that is cut for it still gets its last word."""
+        unread = transport.get_write_buffer_size()
+        return unread > self._listener.settings.write_cap and self._conversation.phase is not Phase.CLOSED
 
     def _collect(self, data: bytes) -> None:
         if self._due is None:

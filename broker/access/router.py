@@ -1,9 +1,18 @@
 """The builtin engine: who subscribed to what among the custom topics, and who gets a message."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a subscription brings: messages at up to `qos`; with `no_local` none of the subscriber's own."""
+
+    qos: int
+    no_local: bool = False
 
 
 class Router(Generic[S]):
@@ -14,39 +23,43 @@ class Router(Generic[S]):
     """
 
     def __init__(self) -> None:
-        self._exact: dict[str, dict[S, int]] = {}
+        self._exact: dict[str, dict[S, Grant]] = {}
         self._wild: _Level[S] = _Level()
         self._filters: dict[S, set[str]] = {}
 
-    def subscribe(self, subscriber: S, topic_filter: str, qos: int) -> None:
-        """Add a subscription, or change the QoS of the same filter [MQTT-3.8.4-3]."""
+    def subscribe(self, subscriber: S, topic_filter: str, grant: Grant) -> None:
+        """Add a subscription, or change what the same filter grants [MQTT-3.8.4-3]."""
         self._filters.setdefault(subscriber, set()).add(topic_filter)
         if _is_wild(topic_filter):
-            self._wild.at(topic_filter.split("/")).subscribers[subscriber] = qos
+            self._wild.at(topic_filter.split("/")).subscribers[subscriber] = grant
         else:
-            self._exact.setdefault(topic_filter, {})[subscriber] = qos
+            self._exact.setdefault(topic_filter, {})[subscriber] = grant
 
-    def unsubscribe(self, subscriber: S, topic_filter: str) -> None:
+    def unsubscribe(self, subscriber: S, topic_filter: str) -> bool:
+        """Take a subscription away; False if there was none."""
         filters = self._filters.get(subscriber, set())
         if topic_filter not in filters:
-            return
+            return False
         filters.remove(topic_filter)
         if not filters:
             del self._filters[subscriber]
         self._remove(subscriber, topic_filter)
+        return True
 
     def forget(self, subscriber: S) -> None:
         """Remove every subscription of a subscriber."""
         for topic_filter in self._filters.pop(subscriber, ()):
             self._remove(subscriber, topic_filter)
 
-    def receivers(self, topic: str) -> dict[S, int]:
-        """Return who gets a message on this topic, each once, at the highest QoS of the filters that match."""
-        found = dict(self._exact.get(topic, ()))
-        for subscribers in self._wild.matching(topic.split("/")):
-            for subscriber, qos in subscribers.items():
-                if qos >= found.get(subscriber, 0):
-                    found[subscriber] = qos
+    def receivers(self, topic: str, sender: S) -> dict[S, int]:
+        """Return who gets a sender's message, each once, at the highest QoS of the filters that match."""
+        found: dict[S, int] = {}
+        for subscribers in (self._exact.get(topic, {}), *self._wild.matching(topic.split("/"))):
+            for subscriber, grant in subscribers.items():
+                if grant.no_local and subscriber == sender:
+                    continue
+                if grant.qos >= found.get(subscriber, 0):
+                    found[subscriber] = grant.qos
         return found
 
     def _remove(self, subscriber: S, topic_filter: str) -> None:
@@ -66,7 +79,7 @@ class _Level(Generic[S]):
 
     def __init__(self) -> None:
         self.below: dict[str, _Level[S]] = {}
-        self.subscribers: dict[S, int] = {}
+        self.subscribers: dict[S, Grant] = {}
 
     def at(self, levels: list[str]) -> "_Level[S]":
         """Return the level where these end, made on the way if need be."""
@@ -86,7 +99,7 @@ class _Level(Generic[S]):
                 return
             del above.below[level]
 
-    def matching(self, levels: list[str]) -> Iterator[dict[S, int]]:
+    def matching(self, levels: list[str]) -> Iterator[dict[S, Grant]]:
         """Yield the subscribers of every filter that matches these levels; '#' includes the level above it."""
         here = [self]
         for level in levels:

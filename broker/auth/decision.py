@@ -31,6 +31,10 @@ class Reason(StrEnum):
     FROZEN = "frozen"
     SECURE_ACCESS_REQUIRED = "secure_access_required"
     NOT_AN_MQTT_DEVICE = "not_an_mqtt_device"
+    AUTHENTICATION_METHOD = "authentication_method"
+    WILL_NOT_SUPPORTED = "will_not_supported"
+    PACKET_SIZE_TOO_SMALL = "packet_size_too_small"
+    INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`code` is the CONNACK return code; `claimed` is the device id (or node id) that the client gave, if any.
+    """`code` is the CONNACK return code of 3.1.1, or a reason code that only MQTT 5 has.
 
-    `secret_was_right` tells, for a stale hour only, whether the password proved a secret in that hour.
+    `claimed` is the device id (or node id) that the client gave, if any. `secret_was_right` tells, for a stale hour
+    only, whether the password proved a secret in that hour.
     """
 
     code: int

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from broker import VERSION
+from broker.access.terms import VERSIONS
 from broker.commands import Command
 from broker.control_api.errors import json_response, parse
 from broker.control_api.provisioning import parse_devices
@@ -103,6 +104,7 @@ def _session(services: Services, session: Session) -> dict[str, object]:
         "connected_at": session.connected_at.isoformat(),
         "client_id": session.client_id,
         "peer": session.peer,
+        "mqtt": VERSIONS[session.terms.level],
     }
 
 

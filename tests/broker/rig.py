@@ -12,17 +12,21 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import pytest
 
 from broker.auth.registry import Device, DeviceProtocol, Secret
 from broker.clock import Clock
 from broker.server import Platform
 from broker.settings import Settings
-from wire.mqtt import FROM_SERVER, ConnAck, Connect, Decoder, Packet
+from wire.mqtt import FROM_SERVER, ConnAck, Connect, Decoder, Disconnect, Packet
 
 HOUR = "2026112119"
 START = datetime(2026, 11, 21, 19, 30, tzinfo=UTC)
 DEADLINE_S = 20.0
 PRIMARY, SECONDARY = "primary-secret-1", "secondary-secret-1"
+
+BOTH_VERSIONS = pytest.mark.parametrize("level", [4, 5], ids=["3.1.1", "5"])
+"""For what holds whatever MQTT version the client speaks: `level` is its protocol level."""
 
 
 class FakeClock:
@@ -75,7 +79,7 @@ def connect(
 
 
 class Client:
-    """A TCP connection that speaks MQTT packets and nothing by itself."""
+    """A TCP connection that speaks MQTT packets and nothing by itself, in the version of the CONNECT that it sends."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -94,8 +98,15 @@ class Client:
     ) -> None:
         self.writer.transport.abort()
 
+    @property
+    def level(self) -> int:
+        return self._decoder.version
+
     def send(self, *packets: Packet) -> None:
-        self.writer.write(b"".join(packet.encode() for packet in packets))
+        for packet in packets:
+            if isinstance(packet, Connect):
+                self._decoder.version = packet.level
+        self.writer.write(b"".join(packet.encode(self.level) for packet in packets))
 
     async def receive(self) -> Packet:
         """Return the next packet; EOFError when the platform has closed instead."""
@@ -115,6 +126,15 @@ class Client:
                 packets.append(await self.receive())
             except EOFError:
                 return packets
+
+    async def farewell(self) -> int | None:
+        """Wait for the close; return the code of the DISCONNECT before it and fail if there was anything else."""
+        packets = await self.rest()
+        if not packets:
+            return None
+        (last,) = packets
+        assert isinstance(last, Disconnect)
+        return last.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +178,21 @@ class Rig:
         """Open a connection and log in; fails if the platform refuses."""
         client = await self.client()
         client.send(packet or connect())
-        assert await client.receive() == ConnAck(0)
+        answer = await client.receive()
+        assert isinstance(answer, ConnAck)
+        assert answer.code == 0
         return client
 
     async def refusal(self, packet: Connect) -> int:
         """Return the code that a CONNECT is refused with; fails unless the platform closes after it."""
+        return (await self.refused(packet)).code
+
+    async def refused(self, packet: Connect) -> ConnAck:
         async with await self.client() as client:
             client.send(packet)
             (answer,) = await client.rest()
         assert isinstance(answer, ConnAck)
-        return answer.code
+        return answer
 
     async def sessions(self) -> dict[str, dict[str, Any]]:
         answer = await self.call("GET", "/_platform/sessions")

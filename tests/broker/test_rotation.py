@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.auth.registry import Device, Registry
-from tests.broker.rig import PRIMARY, SECONDARY, Client, Rig, connect, running
+from tests.broker.rig import BOTH_VERSIONS, PRIMARY, SECONDARY, Client, Rig, connect, running
 from wire.mqtt import ConnAck, PingReq, PingResp, PubAck, Publish
 
 NEW = "new-primary-1"
@@ -69,19 +69,21 @@ async def test_unforced_reset_leaves_the_session(rig: Rig) -> None:
         assert (await rig.sessions())["d1"]["current"] is False
 
 
+@BOTH_VERSIONS
 @pytest.mark.parametrize("slot", ["PRIMARY", "SECONDARY"])
-async def test_forced_reset_cuts_whichever_slot_the_session_used(rig: Rig, slot: str) -> None:
-    async with await rig.login() as client:
+async def test_forced_reset_cuts_whichever_slot_the_session_used(rig: Rig, slot: str, level: int) -> None:
+    async with await rig.login(connect(level=level)) as client:
         await rig.reset(force_disconnect=True, secret_type=slot)
-        assert await client.rest() == []
+        assert await client.farewell() == (0x98 if level == 5 else None)
     (record,) = rig.records("reset")
     assert (record["forced"], record["cut"]) == (True, True)
     assert [one["reason"] for one in rig.records("detached")] == ["forced_reset"]
 
 
-async def test_session_is_gone_when_the_answer_to_a_forced_reset_arrives(rig: Rig) -> None:
+@BOTH_VERSIONS
+async def test_session_is_gone_when_the_answer_to_a_forced_reset_arrives(rig: Rig, level: int) -> None:
     for _ in range(50):
-        async with await rig.login(connect(secret=SECONDARY)) as client:
+        async with await rig.login(connect(secret=SECONDARY, level=level)) as client:
             await rig.reset(force_disconnect=True)
             assert is_closed_now(client)
             assert await rig.sessions() == {}
@@ -193,11 +195,12 @@ async def test_registry_survives_a_restart(tmp_path: Path) -> None:
             assert (await rig.sessions())["d1"]["secret_version"] == 2
 
 
-async def test_freeze_cuts_and_keeps_out_until_unfrozen(rig: Rig) -> None:
-    async with await rig.login() as client:
+@BOTH_VERSIONS
+async def test_freeze_cuts_and_keeps_out_until_unfrozen(rig: Rig, level: int) -> None:
+    async with await rig.login(connect(level=level)) as client:
         assert (await rig.call("POST", "/v5/iot/p/devices/d1/freeze")).status == 204
-        assert await client.rest() == []
-    assert await rig.refusal(connect()) == 5
+        assert await client.farewell() == (0x98 if level == 5 else None)
+    assert await rig.refusal(connect(level=level)) == (0x87 if level == 5 else 5)
     assert (await rig.call("POST", "/v5/iot/p/devices/d1/unfreeze")).status == 204
     async with await rig.login():
         pass

@@ -1,6 +1,7 @@
 """Who is online."""
 
 from broker.access.downlinks import Downlinks
+from broker.access.terms import PLAIN
 from broker.auth.registry import Slot
 from broker.sessions import Ending, Session, Sessions
 from tests.broker.rig import START
@@ -29,6 +30,7 @@ def session(device_id: str = "d1", link: RecordingLink | None = None) -> Session
         "peer",
         START,
         link or RecordingLink(),
+        PLAIN[4],
         Downlinks(window=2, queue_limit=3, queue_bytes=1000),
     )
 

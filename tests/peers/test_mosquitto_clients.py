@@ -15,6 +15,10 @@ pytestmark = pytest.mark.peer
 
 DEADLINE_S = 10
 ESTABLISHED = "01"
+UP = "$oc/devices/d1/sys/messages/up"
+
+BOTH_VERSIONS = pytest.mark.parametrize(("version", "refused"), [("311", 4), ("5", 0x86)], ids=["3.1.1", "5"])
+"""What `-V` wants, and the code that refused credentials get then."""
 
 
 @pytest.fixture
@@ -41,19 +45,25 @@ def hour_now(offset_h: int = 0) -> str:
     return (datetime.now(UTC) + timedelta(hours=offset_h)).strftime("%Y%m%d%H")
 
 
-async def credentials(secret: str, sign: int = 0, hour: str | None = None) -> list[str]:
+async def credentials(secret: str, version: str = "311", sign: int = 0, hour: str | None = None) -> list[str]:
     """Make the flags of mosquitto's clients that log in as the device d1."""
     hour = hour or hour_now()
     code, digest = await run("openssl", "dgst", "-sha256", "-hmac", hour, stdin=secret.encode())
     assert code == 0, digest
-    return ["-V", "311", "-i", f"d1_0_{sign}_{hour}", "-u", "d1", "-P", digest.split()[-1]]
+    return ["-V", version, "-i", f"d1_0_{sign}_{hour}", "-u", "d1", "-P", digest.split()[-1]]
 
 
-async def publish(rig: Rig, *flags: str) -> tuple[int, str]:
-    """Log in, publish one message with QoS 1 and leave; returns the exit code and the debug output."""
+async def publish(rig: Rig, *flags: str, topic: str = UP, qos: int = 1) -> tuple[int, str]:
+    """Log in, publish one message and leave; returns the exit code and the debug output."""
     target = ("-h", "127.0.0.1", "-p", str(rig.platform.mqtt_port), "-d")
-    message = ("-q", "1", "-t", "$oc/devices/d1/sys/messages/up", "-m", '{"seq": 1}')
-    return await run("mosquitto_pub", *target, *flags, *message)
+    return await run("mosquitto_pub", *target, *flags, "-q", str(qos), "-t", topic, "-m", '{"seq": 1}')
+
+
+async def subscribe(rig: Rig, *filters: str) -> tuple[int, str]:
+    """Log in with MQTT 5 and subscribe; returns the exit code and the debug output of a second."""
+    target = ("-h", "127.0.0.1", "-p", str(rig.platform.mqtt_port), "-d", "-W", "1")
+    wanted = [flag for one in filters for flag in ("-t", one)]
+    return await run("mosquitto_sub", *target, *await credentials(PRIMARY, "5"), "-q", "1", *wanted)
 
 
 @asynccontextmanager
@@ -83,9 +93,12 @@ def is_established(port: int) -> bool:
     return ESTABLISHED in states
 
 
+@BOTH_VERSIONS
 @pytest.mark.parametrize(("secret", "slot"), [(PRIMARY, "primary"), (SECONDARY, "secondary")])
-async def test_good_secret_gets_in_and_its_message_is_acknowledged(rig: Rig, secret: str, slot: str) -> None:
-    code, said = await publish(rig, *await credentials(secret))
+async def test_good_secret_gets_in_and_its_message_is_acknowledged(
+    rig: Rig, secret: str, slot: str, version: str, refused: int
+) -> None:
+    code, said = await publish(rig, *await credentials(secret, version))
     assert code == 0, said
     assert "received CONNACK (0)" in said
     assert "received PUBACK" in said
@@ -93,26 +106,71 @@ async def test_good_secret_gets_in_and_its_message_is_acknowledged(rig: Rig, sec
     assert [(one["first"], one["last"]) for one in rig.records("uplink")] == [(1, 1)]
 
 
-async def test_wrong_secret_is_told_return_code_4(rig: Rig) -> None:
-    code, said = await publish(rig, *await credentials("wrong-secret"))
+@BOTH_VERSIONS
+async def test_wrong_secret_is_told_its_code(rig: Rig, version: str, refused: int) -> None:
+    code, said = await publish(rig, *await credentials("wrong-secret", version))
     assert code != 0
-    assert "received CONNACK (4)" in said
-    assert rig.records("refused")[0]["reason"] == "wrong_password"
+    assert f"received CONNACK ({refused})" in said
+    (record,) = rig.records("refused")
+    assert (record["reason"], record["code"]) == ("wrong_password", refused)
 
 
+@BOTH_VERSIONS
 @pytest.mark.parametrize("offset_h", [-2, 2, -24 * 365])
-async def test_stale_hour_is_refused_with_sign_1_and_accepted_with_sign_0(rig: Rig, offset_h: int) -> None:
+async def test_stale_hour_is_refused_with_sign_1_and_accepted_with_sign_0(
+    rig: Rig, offset_h: int, version: str, refused: int
+) -> None:
     hour = hour_now(offset_h + (1 if offset_h > 0 else 0))
-    _, said = await publish(rig, *await credentials(PRIMARY, 1, hour))
-    assert "received CONNACK (4)" in said
+    _, said = await publish(rig, *await credentials(PRIMARY, version, 1, hour))
+    assert f"received CONNACK ({refused})" in said
     assert rig.records("refused")[0]["reason"] == "stale_hour"
-    _, said = await publish(rig, *await credentials(PRIMARY, 0, hour))
+    _, said = await publish(rig, *await credentials(PRIMARY, version, 0, hour))
     assert "received CONNACK (0)" in said
 
 
 async def test_present_hour_is_accepted_with_sign_1(rig: Rig) -> None:
-    _, said = await publish(rig, *await credentials(PRIMARY, 1))
+    _, said = await publish(rig, *await credentials(PRIMARY, sign=1))
     assert "received CONNACK (0)" in said
+
+
+@pytest.mark.parametrize(("flags", "code"), [(("-k", "10"), 0x85), (("-i", "nonsense"), 0x85)])
+async def test_other_refusals_of_5_have_their_reason_codes(rig: Rig, flags: tuple[str, str], code: int) -> None:
+    _, said = await publish(rig, *await credentials(PRIMARY, "5"), *flags)
+    assert f"received CONNACK ({code})" in said
+
+
+async def test_frozen_device_is_told_0x87_in_5(rig: Rig) -> None:
+    await rig.call("POST", "/v5/iot/p/devices/d1/freeze")
+    _, said = await publish(rig, *await credentials(PRIMARY, "5"))
+    assert f"received CONNACK ({0x87})" in said
+
+
+async def test_foreign_topics_of_5_get_not_authorised(rig: Rig) -> None:
+    _, said = await publish(rig, *await credentials(PRIMARY, "5"), topic="$oc/devices/d2/sys/messages/up")
+    assert f"received PUBACK (Mid: 1, RC:{0x87})" in said
+    _, said = await subscribe(rig, "$oc/devices/d2/#", "custom")
+    assert f"Subscribed (mid: 1): {0x87}, 1" in said
+
+
+async def test_client_of_5_learns_from_the_connack_that_there_is_no_qos_2(rig: Rig) -> None:
+    _, said = await publish(rig, *await credentials(PRIMARY, "5"), qos=2)
+    assert "Message QoS not supported on broker" in said
+
+
+async def test_shared_subscription_of_5_is_disconnected_with_its_code(rig: Rig) -> None:
+    _, said = await subscribe(rig, "$share/group/custom")
+    assert f"Received DISCONNECT ({0x9E})" in said
+
+
+async def test_forced_reset_tells_a_client_of_5_that_it_was_cut_by_an_administrator(rig: Rig) -> None:
+    async with subscriber(rig, *await credentials(PRIMARY, "5"), "-d") as client:
+        assert client.stdout
+        await rig.reset(force_disconnect=True)
+        async with asyncio.timeout(DEADLINE_S):
+            while line := (await client.stdout.readline()).decode():
+                if f"Received DISCONNECT ({0x98})" in line:
+                    break
+        assert line
 
 
 async def test_forced_reset_drops_the_client_before_its_answer_arrives(rig: Rig) -> None:

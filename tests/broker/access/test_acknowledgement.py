@@ -9,6 +9,7 @@ from typing import cast
 import orjson
 import pytest
 
+from broker.access.admission import Admission
 from broker.access.delivery import Delivery
 from broker.access.gate import Gate
 from broker.access.listener import Link, Listener
@@ -56,10 +57,11 @@ class Door:
         def never(_: Callable[[], None]) -> None: ...
 
         settings, clock, statistics = Settings(), FakeClock(), Statistics()
-        registry, sessions, delivery = Registry([device()]), Sessions(), Delivery(statistics)
         self.journal = Journal(path, clock, never, 100)
+        registry, sessions, delivery = Registry([device()]), Sessions(), Delivery(self.journal, statistics)
         commands = Commands(registry, sessions, delivery, self.journal, map(str, count()))
-        gate = Gate(settings, registry, sessions, commands, delivery, self.journal, statistics, clock)
+        admission = Admission(settings, registry, sessions, self.journal, statistics, clock)
+        gate = Gate(settings, admission, sessions, commands, delivery, self.journal, statistics)
         self.witness = Witness(path)
         self.link = Link(Listener(settings, gate, self.journal, statistics, clock))
         self.link.connection_made(cast("asyncio.BaseTransport", self.witness))

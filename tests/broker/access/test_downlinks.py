@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.access.downlinks import MAX_PACKET_ID, Downlinks
+from broker.access.downlinks import MAX_PACKET_ID, Downlinks, Message
 from wire.mqtt import Publish
 
 TOPIC = "$oc/devices/d1/sys/commands/request_id=1"
@@ -27,12 +27,12 @@ def test_downlinks_are_qos_0_until_a_subscription_raises_them() -> None:
 
 def test_qos_0_goes_out_at_once_without_packet_id() -> None:
     one = downlinks(window=1)
-    assert [one.offer("t", b"x", 0) for _ in range(3)] == [Publish("t", b"x")] * 3
+    assert [one.offer(Message("t", b"x"), 0) for _ in range(3)] == [Publish("t", b"x")] * 3
 
 
 def test_window_holds_back_and_acknowledgements_move_it() -> None:
     one = downlinks(window=2)
-    assert [one.offer("t", b"%d" % number, 1) for number in range(4)] == [
+    assert [one.offer(Message("t", b"%d" % number), 1) for number in range(4)] == [
         Publish("t", b"0", 1, 1),
         Publish("t", b"1", 1, 2),
         None,
@@ -46,9 +46,9 @@ def test_window_holds_back_and_acknowledgements_move_it() -> None:
 def test_full_queue_drops_the_oldest() -> None:
     one = downlinks(window=1, queue_limit=2)
     for number in range(3):
-        one.offer("t", b"%d" % number, 1)
+        one.offer(Message("t", b"%d" % number), 1)
     assert one.dropped == 0
-    one.offer("t", b"3", 1)
+    one.offer(Message("t", b"3"), 1)
     assert one.dropped == 1
     following = one.acknowledged(1)
     assert following
@@ -58,19 +58,19 @@ def test_full_queue_drops_the_oldest() -> None:
 def test_acknowledgement_of_nothing_is_ignored() -> None:
     one = downlinks()
     assert one.acknowledged(9) is None
-    one.offer("t", b"x", 1)
+    one.offer(Message("t", b"x"), 1)
     assert one.acknowledged(9) is None
 
 
 def test_packet_ids_wrap_and_skip_what_is_in_flight() -> None:
     one = downlinks(window=2)
-    assert one.offer("t", b"held", 1) == Publish("t", b"held", 1, 1)
+    assert one.offer(Message("t", b"held"), 1) == Publish("t", b"held", 1, 1)
     for number in range(2, MAX_PACKET_ID + 1):
-        packet = one.offer("t", b"x", 1)
+        packet = one.offer(Message("t", b"x"), 1)
         assert packet
         assert packet.packet_id == number
         one.acknowledged(number)
-    wrapped = one.offer("t", b"x", 1)
+    wrapped = one.offer(Message("t", b"x"), 1)
     assert wrapped
     assert wrapped.packet_id == 2
 
@@ -82,7 +82,7 @@ def test_messages_keep_their_order_and_never_exceed_the_window(
     one, sent, in_flight, offered = downlinks(window, queue_limit), list[int](), set[int](), 0
     for step in steps:
         if step == "offer":
-            packet = one.offer("t", b"%d" % offered, 1)
+            packet = one.offer(Message("t", b"%d" % offered), 1)
             offered += 1
         else:
             assert isinstance(step, int)
@@ -98,7 +98,7 @@ def test_messages_keep_their_order_and_never_exceed_the_window(
 
 def test_queue_is_bounded_in_bytes_and_drops_the_oldest() -> None:
     one = downlinks(window=1, queue_limit=100, queue_bytes=30)
-    offered = [one.offer("t", b"%d........." % number, 1) for number in range(6)]
+    offered = [one.offer(Message("t", b"%d........." % number), 1) for number in range(6)]
     assert offered[1:] == [None] * 5
     assert one.dropped == 3
     following = [one.acknowledged(packet_id) for packet_id in range(1, 4)]
@@ -108,9 +108,9 @@ def test_queue_is_bounded_in_bytes_and_drops_the_oldest() -> None:
 def test_message_larger_than_the_whole_queue_waits_alone() -> None:
     one = downlinks(window=1, queue_limit=100, queue_bytes=30)
     for payload in (b"in flight", b"small", b"x" * 50):
-        one.offer("t", payload, 1)
+        one.offer(Message("t", payload), 1)
     assert one.dropped == 1
-    assert one.offer("t", b"next", 1) is None
+    assert one.offer(Message("t", b"next"), 1) is None
     assert one.dropped == 2
     following = one.acknowledged(1)
     assert following
@@ -119,8 +119,8 @@ def test_message_larger_than_the_whole_queue_waits_alone() -> None:
 
 def test_room_in_the_queue_comes_back_when_it_drains() -> None:
     one = downlinks(window=1, queue_limit=100, queue_bytes=30)
-    one.offer("t", b"first", 1)
+    one.offer(Message("t", b"first"), 1)
     for number in range(1, 50):
-        one.offer("t", b"x" * 25, 1)
+        one.offer(Message("t", b"x" * 25), 1)
         assert one.acknowledged(number)
     assert one.dropped == 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from broker.access.gate import Gate
-from tests.broker.rig import Client, FakeClock, Rig, connect, running
+from tests.broker.rig import BOTH_VERSIONS, DEADLINE_S, Client, FakeClock, Rig, connect, running
 from wire.mqtt import ConnAck, Disconnect, PingReq, PingResp, PubAck, Publish, Subscribe
 
 UP = "$oc/devices/d1/sys/messages/up"
@@ -29,10 +29,18 @@ async def alive(client: Client) -> bool:
     return await client.receive() == PingResp()
 
 
-async def test_refused_client_gets_its_connack_though_it_sent_more_than_is_read(rig: Rig) -> None:
+@BOTH_VERSIONS
+async def test_refused_client_gets_its_connack_though_it_sent_more_than_is_read(rig: Rig, level: int) -> None:
     async with await rig.client() as client:
-        client.writer.write(connect(secret="wrong-secret").encode() + PingReq().encode() * 500_000)
-        assert await client.rest() == [ConnAck(4)]
+        client.send(connect(secret="wrong-secret", level=level))
+        client.writer.write(PingReq().encode() * 500_000)
+        assert await client.rest() == [ConnAck(0x86 if level == 5 else 4)]
+
+
+async def test_cut_client_gets_its_disconnect_though_it_sent_more_than_is_read(rig: Rig) -> None:
+    async with await rig.login(connect(level=5)) as client:
+        client.writer.write(b"\xf0\x00" + PingReq().encode() * 500_000)
+        assert await client.farewell() == 0x82
 
 
 async def test_nothing_received_after_the_refusal_is_answered(rig: Rig) -> None:
@@ -80,34 +88,37 @@ async def test_garbage_of_one_leaves_fifty_others_online(rig: Rig) -> None:
     assert rig.records("detached")[0]["reason"] == "protocol_error"
 
 
+@BOTH_VERSIONS
 @pytest.mark.parametrize(
-    "packet",
+    ("packet", "code"),
     [
-        connect().encode(),
-        Publish("t", b"x", 2, 1).encode(),
-        b"\x32\x05\x00\x01#\x00\x01",
-        b"\x82\x02\x00\x01",
+        (connect().encode(), 0x82),
+        (Publish("t", b"x", 2, 1).encode(5), 0x9B),
+        (b"\x36\x05\x00\x01t\x00\x01", 0x81),
+        (b"\x82\x03\x00\x01\x00", 0x82),
+        (b"\x30\xff\xff\xff\x7f", 0x95),
     ],
 )
-async def test_broken_rule_after_connect_ends_the_session(rig: Rig, packet: bytes) -> None:
-    async with await rig.login() as client:
+async def test_broken_rule_after_connect_ends_the_session(rig: Rig, packet: bytes, code: int, level: int) -> None:
+    async with await rig.login(connect(level=level)) as client:
         client.writer.write(packet)
-        assert await client.rest() == []
+        assert await client.farewell() == (code if level == 5 else None)
     assert [one["reason"] for one in rig.records("detached")] == ["protocol_error"]
 
 
+@BOTH_VERSIONS
 async def test_internal_error_closes_one_peer_and_is_counted(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rig: Rig, level: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await rig.provision("d2")
 
     def broken(*_: object) -> None:
         raise RuntimeError("a bug of ours")
 
-    async with await rig.login() as one, await rig.login(connect("d2")) as two:
+    async with await rig.login(connect(level=level)) as one, await rig.login(connect("d2")) as two:
         monkeypatch.setattr(Gate, "_publish", broken)
         one.send(Publish(UP, b"x"))
-        assert await one.rest() == []
+        assert await one.farewell() == (0x80 if level == 5 else None)
         assert await alive(two)
     assert (await rig.statistics())["internal_errors"] == 1
     assert "a bug of ours" in capsys.readouterr().err
@@ -133,18 +144,19 @@ async def test_dripping_bytes_do_not_put_off_the_connect_timeout(tmp_path: Path)
         assert await client.rest() == []
 
 
-async def test_silence_of_one_and_a_half_keepalives_ends_the_session(tmp_path: Path) -> None:
+@BOTH_VERSIONS
+async def test_silence_of_one_and_a_half_keepalives_ends_the_session(tmp_path: Path, level: int) -> None:
     clock = FakeClock()
     async with running(tmp_path, clock, **SOON) as rig:
         await rig.provision("d1", "d2")
         async with (
-            await rig.login(connect(keepalive=60)) as silent,
+            await rig.login(connect(keepalive=60, level=level)) as silent,
             await rig.login(connect("d2")) as talking,
         ):
             clock.advance(89)
             assert await alive(talking)
             clock.advance(2)
-            assert await silent.rest() == []
+            assert await silent.farewell() == (0x8D if level == 5 else None)
             assert await alive(talking)
         first = rig.records("detached")[0]
         assert (first["device"], first["reason"]) == ("d1", "keepalive")
@@ -195,16 +207,20 @@ async def ping_for_ever(rig: Rig, client: Client) -> None:
         await rig.statistics()
 
 
-async def test_client_that_does_not_read_is_cut_and_the_sender_lives_on(tmp_path: Path) -> None:
-    async with running(tmp_path, write_cap=50_000) as rig:
+@BOTH_VERSIONS
+async def test_client_that_does_not_read_is_cut_and_the_sender_lives_on(tmp_path: Path, level: int) -> None:
+    async with running(tmp_path, write_cap=50_000, stuck_s=DEADLINE_S, linger_s=DEADLINE_S) as rig:
         await rig.provision("d1", "d2")
-        async with await rig.login() as sender, await rig.login(connect("d2")) as deaf:
+        async with await rig.login() as sender, await rig.login(connect("d2", level=level)) as deaf:
             deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a read transport too
             deaf.send(Subscribe(1, (("flood", 0),)))
             await rig.record("accepted", device="d2")
             await flood(rig, sender)
             assert await alive(sender)
             assert list(await rig.sessions()) == ["d1"]
+            deaf.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            endings = [one.code for one in await deaf.rest() if isinstance(one, Disconnect)]
+            assert endings == ([0x97] if level == 5 else [])
 
 
 async def flood(rig: Rig, sender: Client) -> None:
@@ -235,13 +251,15 @@ async def test_qos_1_queue_of_a_slow_acknowledger_is_bounded_and_counted(tmp_pat
         assert (await rig.statistics())["dropped_queue_full"] == 3
 
 
-async def test_stop_cuts_everybody_and_says_so_last(tmp_path: Path) -> None:
+@BOTH_VERSIONS
+async def test_stop_cuts_everybody_and_says_so_last(tmp_path: Path, level: int) -> None:
     async with AsyncExitStack() as stack:
         async with running(tmp_path, linger_s=0.2) as rig:
             await rig.provision("d1", "d2")
-            clients = [await stack.enter_async_context(await rig.login(connect(name))) for name in ("d1", "d2")]
+            packets = [connect(name, level=level) for name in ("d1", "d2")]
+            clients = [await stack.enter_async_context(await rig.login(packet)) for packet in packets]
         for client in clients:
-            assert await client.rest() == []
+            assert await client.farewell() == (0x8B if level == 5 else None)
         assert [one["reason"] for one in rig.records("detached")] == ["stopping", "stopping"]
         assert rig.records()[-1]["kind"] == "stopped"
 

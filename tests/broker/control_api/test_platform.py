@@ -41,6 +41,7 @@ async def test_sessions_are_listed_whole_or_one(tmp_path: Path) -> None:
                         "connected_at": "2026-11-21T19:30:00+00:00",
                         "client_id": "d1_0_0_2026112119",
                         "peer": f"{host}:{port}",
+                        "mqtt": "3.1.1",
                     }
                 ],
             }

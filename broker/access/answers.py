@@ -1,0 +1,109 @@
+"""The first and the last word to a client, in its own MQTT version: CONNACK, and the DISCONNECT of MQTT 5.
+
+A reason string says what the client can know anyway or can mend; it never tells a wrong password from an unknown
+device, and it is left out when the client asked for none or takes no packet of that size.
+"""
+
+from dataclasses import replace
+
+from broker.access.terms import Terms
+from broker.auth.decision import Reason
+from broker.sessions import Ending
+from broker.settings import Settings
+from wire.mqtt import ConnAck, Disconnect, Properties, ProtocolError, ReasonCode
+
+ACCEPTED = {present: ConnAck(0, present).encode() for present in (False, True)}
+
+CODES_OF_5 = {
+    1: ReasonCode.UNSUPPORTED_PROTOCOL_VERSION,
+    2: ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+    3: ReasonCode.SERVER_UNAVAILABLE,
+    4: ReasonCode.BAD_USER_NAME_OR_PASSWORD,
+    5: ReasonCode.NOT_AUTHORIZED,
+}
+
+REFUSAL_TEXTS = {
+    Reason.CLIENT_ID_SYNTAX: "expected a client id like {device_id}_0_{sign}_{YYYYMMDDHH}",
+    Reason.SIGN_NOT_SUPPORTED: "sign 2 is not offered, expected 0 or 1",
+    Reason.AUTHENTICATION_METHOD: "no authentication method is offered, expected user name and password",
+    Reason.WILL_NOT_SUPPORTED: "a will with QoS 2 or RETAIN is not offered",
+    Reason.FROZEN: "the device is frozen",
+    Reason.SECURE_ACCESS_REQUIRED: "the device is allowed on encrypted ports only",
+}
+
+FAREWELL_CODES = {
+    Ending.FORCED_RESET: ReasonCode.ADMINISTRATIVE_ACTION,
+    Ending.FROZEN: ReasonCode.ADMINISTRATIVE_ACTION,
+    Ending.TAKE_OVER: ReasonCode.SESSION_TAKEN_OVER,
+    Ending.KEEPALIVE: ReasonCode.KEEP_ALIVE_TIMEOUT,
+    Ending.TOPIC_POLICY: ReasonCode.NOT_AUTHORIZED,
+    Ending.SLOW_CONSUMER: ReasonCode.QUOTA_EXCEEDED,
+    Ending.STOPPING: ReasonCode.SERVER_SHUTTING_DOWN,
+    Ending.INTERNAL_ERROR: ReasonCode.UNSPECIFIED_ERROR,
+}
+"""A protocol error brings its own code; whoever has gone is told nothing."""
+
+FAREWELL_TEXTS = {
+    Ending.FORCED_RESET: "a secret of the device was reset",
+    Ending.FROZEN: "the device was frozen",
+    Ending.SLOW_CONSUMER: "too much was left unread",
+}
+
+
+def code_for(terms: Terms, code: int) -> int:
+    """Translate a return code of 3.1.1 for this client; a reason code of MQTT 5 stays what it is."""
+    return CODES_OF_5.get(code, code) if terms.level == 5 else code
+
+
+class Greeting:
+    """The CONNACK that accepts, with what we offer to clients of MQTT 5; it is the same for nearly all of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._offer = Properties(
+            receive_maximum=settings.receive_maximum,
+            maximum_qos=1,
+            retain_available=0,
+            maximum_packet_size=_packet_size(settings.max_packet_body),
+            topic_alias_maximum=0,
+            subscription_identifier_available=0,
+            shared_subscription_available=0,
+        )
+        self._usual = {present: ConnAck(0, present, self._offer).encode(5) for present in (False, True)}
+
+    def encode(self, terms: Terms, *, present: bool, expiry_s: int | None = None) -> bytes:
+        """`expiry_s` is the session expiry interval where it is not the one that the client asked for."""
+        if terms.level != 5:
+            return ACCEPTED[present]
+        if expiry_s is None:
+            return self._usual[present]
+        return ConnAck(0, present, replace(self._offer, session_expiry_interval=expiry_s)).encode(5)
+
+
+def refusal(terms: Terms, code: int, reason: Reason, settings: Settings) -> bytes:
+    """The CONNACK that refuses with a code that `code_for` made."""
+    text = REFUSAL_TEXTS.get(reason)
+    if reason is Reason.KEEPALIVE_OUT_OF_RANGE:
+        text = "expected a keep alive of {} to {} s".format(*settings.keepalive_range_s)
+    return _explained(ConnAck(code), terms, text)
+
+
+def farewell(terms: Terms, ending: Ending, error: ProtocolError | None = None) -> bytes:
+    """The DISCONNECT that comes before the close; nothing where there is none to send."""
+    code = FAREWELL_CODES.get(ending) if error is None else error.code
+    if terms.level != 5 or code is None:
+        return b""
+    text = FAREWELL_TEXTS.get(ending) if error is None else str(error)
+    return _explained(Disconnect(code), terms, text)
+
+
+def _explained(packet: ConnAck | Disconnect, terms: Terms, text: str | None) -> bytes:
+    if text and terms.level == 5 and terms.problem_information:
+        longer = replace(packet, properties=Properties(reason_string=text)).encode(5)
+        if len(longer) <= terms.maximum_packet_size:
+            return longer
+    return packet.encode(terms.level)
+
+
+def _packet_size(body: int) -> int:
+    """The size of a packet with a body of this size: type byte and length field come before it."""
+    return 1 + (1 if body < 1 << 7 else 2 if body < 1 << 14 else 3 if body < 1 << 21 else 4) + body
