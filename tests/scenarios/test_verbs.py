@@ -141,3 +141,14 @@ async def test_skewed_clock_is_a_misjudged_secret_and_no_stranded_device(tmp_pat
     assert states(report) == {"up": "done"}
     assert (value(report, "misjudged == 0") or 0) >= 3
     assert value(report, "stranded == 0") == 0
+
+
+async def test_devices_of_mqtt_5_are_told_why_they_are_cut(tmp_path: Path) -> None:
+    reset = {"id": "reset", "reset_secret": RESET, "until": "recovered == 100%"}
+    report = await play(tmp_path, reset, mqtt=5)
+    assert set(states(report).values()) == {"done"}
+    judged = judge_folder(tmp_path)
+    lost = {record["reason"] for record in judged.device_records if record["kind"] == "lost"}
+    refused = {record["code"] for record in judged.device_records if record["kind"] == "refused"}
+    assert (lost, refused) == ({"administrative action (0x98)"}, {0x86})
+    assert {record["mqtt"] for record in judged.platform_records if record["kind"] == "accepted"} == {"5"}
