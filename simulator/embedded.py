@@ -5,6 +5,7 @@ The one module of the simulator that knows the platform's package.
 
 import asyncio
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -28,11 +29,22 @@ class PlatformFailed(KeyturnError):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPlatform:
-    """A platform that lives as long as this run."""
+    """A platform that lives as long as this run; `pid` is this process's own for one in its loop."""
 
     api: str
     mqtt: Endpoint
-    process: asyncio.subprocess.Process
+    pid: int
+
+
+@asynccontextmanager
+async def in_loop_platform(journal: Path | None = None) -> AsyncIterator[EmbeddedPlatform]:
+    """Run the platform in this very loop, for tests: up in milliseconds, on free loopback ports, nothing kept."""
+    from broker.server import Platform  # the web framework takes a while to import
+    from broker.settings import Settings
+
+    async with Platform(Settings(mqtt_port=0, http_port=0, journal=journal)) as platform:
+        api = f"http://127.0.0.1:{platform.http_port}"
+        yield EmbeddedPlatform(api, Endpoint("127.0.0.1", platform.mqtt_port), os.getpid())
 
 
 @asynccontextmanager
@@ -67,7 +79,7 @@ async def _ready(process: asyncio.subprocess.Process, words: TextIO) -> Embedded
     except (TimeoutError, orjson.JSONDecodeError, KeyError) as error:
         words.seek(0)
         raise PlatformFailed(f"the embedded platform did not start: {words.read().strip() or error}") from error
-    return EmbeddedPlatform(f"http://{api['host']}:{api['port']}", Endpoint(mqtt["host"], mqtt["port"]), process)
+    return EmbeddedPlatform(f"http://{api['host']}:{api['port']}", Endpoint(mqtt["host"], mqtt["port"]), process.pid)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

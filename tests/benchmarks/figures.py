@@ -101,7 +101,7 @@ async def measure(devices: int, child: EmbeddedPlatform, control: Control, path:
     plan, oracle, journal = scenario(devices), Oracle(), Journal(SystemClock(), path)
     journal.listeners.append(oracle.feed)
     async with asyncio.TaskGroup() as tasks:
-        meter = Meter(devices, child.process.pid)
+        meter = Meter(devices, child.pid)
         builder = Builder(tasks, journal, SystemClock(), NativeEngine, crashed)
         world, identities = builder.build(plan, child.mqtt)
         meter.show("devices made")
