@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from simulator.errors import UsageError
 from simulator.links.dialler import source_ports
@@ -19,14 +21,21 @@ def raise_descriptor_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def spare_the_collector() -> None:
+@contextmanager
+def collector_spared() -> Iterator[None]:
     """Keep the garbage collector off the objects that live as long as the run.
 
     A full collection looks at every device: half a second of standstill with 5,000 of them, again and again.
     """
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def check_room(devices: int, *, platform_in_loop: bool = False) -> None:

@@ -16,7 +16,7 @@ from simulator.expectations import Expectation, holds
 from simulator.fleet import drain
 from simulator.journal import Journal
 from simulator.lag import watch_lag
-from simulator.limits import check_room, spare_the_collector
+from simulator.limits import check_room, collector_spared
 from simulator.links.native import NativeEngine
 from simulator.measure import Measures
 from simulator.oracle import Oracle
@@ -84,12 +84,12 @@ class Play:
             check_room(len(identities))
             if target.ours:
                 await provision(target.control, identities)
-            spare_the_collector()
             company = [tasks.create_task(watch_lag(journal), name="lag")]
             if watch is not None:
                 company.append(tasks.create_task(_along(watch, self.oracle, self.measures), name="watch"))
             try:
-                await self._timeline(journal, Runner(self._scenario, world, target.control, self.measures))
+                with collector_spared():
+                    await self._timeline(journal, Runner(self._scenario, world, target.control, self.measures))
             finally:
                 await _switch_off(world)
                 for task in company:

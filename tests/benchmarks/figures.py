@@ -17,7 +17,7 @@ from simulator.clock import SystemClock
 from simulator.control import Control
 from simulator.embedded import EmbeddedPlatform, child_platform
 from simulator.journal import Journal
-from simulator.limits import check_room, spare_the_collector
+from simulator.limits import check_room, collector_spared
 from simulator.links.native import NativeEngine
 from simulator.measure import Measures
 from simulator.oracle import Oracle
@@ -107,13 +107,13 @@ async def measure(devices: int, child: EmbeddedPlatform, control: Control, path:
         meter.show("devices made")
         meter.mark()
         await provision(control, identities)
-        spare_the_collector()
         meter.show("provisioned")
-        for step in plan.timeline:
-            meter.mark()
-            alone = plan.model_copy(update={"timeline": (step.model_copy(update={"after": ()}),)})
-            await Runner(alone, world, control, Measures(oracle)).run()
-            meter.show(f"{step.id}: {oracle.steps[step.id].state}")
+        with collector_spared():
+            for step in plan.timeline:
+                meter.mark()
+                alone = plan.model_copy(update={"timeline": (step.model_copy(update={"after": ()}),)})
+                await Runner(alone, world, control, Measures(oracle)).run()
+                meter.show(f"{step.id}: {oracle.steps[step.id].state}")
         for driver in world.fleets["meters"].drivers.values():
             driver.stop()
         await until(lambda: not world.open_links)

@@ -1,5 +1,6 @@
 """Whether a fleet fits into one process: the arithmetic, and how it is told."""
 
+import gc
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import UsageError
-from simulator.limits import check_room, raise_descriptor_limit
+from simulator.limits import check_room, collector_spared, raise_descriptor_limit
 from simulator.links import dialler
 
 Machine = Callable[[int, str], None]
@@ -90,3 +91,12 @@ def test_a_machine_that_does_not_let_us_raise_it_is_taken_as_it_is(monkeypatch: 
     monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 4096))
     monkeypatch.setattr(resource, "setrlimit", refuse)
     assert raise_descriptor_limit() == 256
+
+
+def test_collector_is_spared_during_a_run_and_as_before_afterwards() -> None:
+    before = gc.get_threshold()
+    with collector_spared():
+        assert gc.get_threshold() > before
+        assert gc.get_freeze_count() > 0
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
