@@ -78,7 +78,7 @@ async def subscriber(rig: Rig, *flags: str) -> AsyncIterator[asyncio.subprocess.
         await rig.record("accepted", device="d1")
         yield process
     finally:
-        process.terminate()
+        process.kill()  # SIGTERM is not enough for one that is just about to connect again
         await process.wait()
 
 
