@@ -92,9 +92,6 @@ class Control:
         url = f"{self.api}/_platform/devices/{device_id}/commands"
         return await self._call("POST", url, orjson.dumps(body))
 
-    async def statistics(self) -> Answer:
-        return await self._call("GET", f"{self.api}/_platform/statistics")
-
     async def journal(self) -> AsyncIterator[tuple[int, dict[str, Any]]]:
         """Follow the platform's journal: (number in its run, record), from the oldest it keeps.
 

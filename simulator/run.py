@@ -5,7 +5,7 @@ import contextlib
 import signal
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from simulator.world import Builder, World, provision
 
 DRAIN_S = 5.0
 CLOSE_S = 5.0
+Watch = Callable[[Oracle, Measures], Coroutine[Any, Any, None]]
 ALL_SETTLED = Expectation("unsettled == 0", "unsettled", "==", 0)
 
 
@@ -55,7 +56,7 @@ class Play:
         self.oracle = Oracle()
         self.measures = Measures(self.oracle)
 
-    async def run(self, watch: Callable[[Oracle, Measures], Awaitable[None]] | None = None) -> Ending:
+    async def run(self, watch: Watch | None = None) -> Ending:
         """Run to the end; a KeyturnError tells that there is nothing to be judged."""
         check_room(sum(fleet.count or 0 for fleet in self._scenario.fleets.values()))
         journal = Journal(self._clock, self._folder / "device.jsonl")
@@ -72,9 +73,7 @@ class Play:
             raise UsageError(f"{journal.failure}: without its journal a run cannot be judged")
         return self._ending
 
-    async def _play(
-        self, journal: Journal, target: Target, watch: Callable[[Oracle, Measures], Awaitable[None]] | None
-    ) -> None:
+    async def _play(self, journal: Journal, target: Target, watch: Watch | None) -> None:
         journal.header(source="simulator", run=uuid.uuid4().hex[:12], **_about(self._scenario))
         crashes = _Crashes(journal)
         asyncio.get_running_loop().set_exception_handler(crashes.in_loop)
@@ -86,7 +85,7 @@ class Play:
                 await provision(target.control, identities)
             company = [tasks.create_task(watch_lag(journal), name="lag")]
             if watch is not None:
-                company.append(tasks.create_task(_along(watch, self.oracle, self.measures), name="watch"))
+                company.append(tasks.create_task(watch(self.oracle, self.measures), name="watch"))
             try:
                 with collector_spared():
                     await self._timeline(journal, Runner(self._scenario, world, target.control, self.measures))
@@ -146,10 +145,6 @@ async def _switch_off(world: World) -> None:
         async with asyncio.timeout(CLOSE_S):
             await until(lambda: not world.open_links)
     world.scheduler.clear()
-
-
-async def _along(watch: Callable[[Oracle, Measures], Awaitable[None]], oracle: Oracle, measures: Measures) -> None:
-    await watch(oracle, measures)
 
 
 def _about(scenario: Scenario) -> dict[str, object]:
