@@ -3,20 +3,17 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from broker.access.delivery import Delivery
-from broker.access.downlinks import Message
+from broker.access.payloads import Json
+from broker.access.queue import Message
 from broker.access.topics import command_topic
 from broker.auth.registry import Registry
 from broker.errors import CommandTimeout, DeviceOffline, InvalidInput, UnknownDevice
 from broker.journal import Journal, plain_integer
 from broker.sessions import Session, Sessions
-
-Json = Any
-"""Whatever a device answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ class Commands:
             **({} if seq is None else {"seq": plain_integer(seq)}),
         )
         topic = command_topic(session.device_id, request_id)
-        self._delivery.deliver_system(session, Message(topic, payload))
+        self._delivery.to_session(session, Message(topic, payload), session.downlinks.granted_qos(topic))
 
     def _forget(self, session: Session, request_id: str) -> None:
         waiting = self._waiting.get(session, {})

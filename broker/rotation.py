@@ -1,4 +1,4 @@
-"""Turning the keys: reset a secret, freeze, unfreeze; one place for every API.
+"""Turning the keys: reset a secret, freeze, unfreeze, delete; one place for every API.
 
 The linearisation point of a change is one callback of the loop, run when the database has committed: the registry
 changes, the session is cut if it must be, the journal says so, and nothing can happen in between. The caller's answer
@@ -18,6 +18,7 @@ from broker.journal import Journal
 from broker.sessions import Ending, Sessions
 from broker.statistics import Statistics
 from broker.store.sqlite import Done, SqliteStore
+from broker.stored import StoredStates
 
 T = TypeVar("T")
 NOT_EFFECTIVE = "the secondary secret of a CoAP device is stored and never used"
@@ -31,12 +32,14 @@ class Rotation:
         registry: Registry,
         store: SqliteStore,
         sessions: Sessions,
+        stored: StoredStates,
         journal: Journal,
         statistics: Statistics,
     ) -> None:
         self._registry = registry
         self._store = store
         self._sessions = sessions
+        self._stored = stored
         self._journal = journal
         self._statistics = statistics
 
@@ -104,6 +107,21 @@ class Rotation:
         await self._durably(
             lambda done: self._store.set_frozen(device_id, frozen=False, done=done),
             lambda changed: in_force(_only(changed, NotFrozen(f"device {device_id!r} is not frozen"))),
+        )
+
+    async def delete(self, device_id: str) -> None:
+        """Forget a device, its session and its stored state. Raises UnknownDevice, StoreError."""
+        self._known(device_id)
+
+        def in_force(_: Device) -> None:
+            self._registry.remove(device_id)
+            self._stored.delete(device_id, self._sessions.get(device_id))
+            self._sessions.cut(device_id, Ending.DELETED)
+            self._journal.write("deleted", device=device_id)
+
+        await self._durably(
+            lambda done: self._store.delete(device_id, done),
+            lambda changed: in_force(_only(changed, UnknownDevice(device_id))),
         )
 
     async def provision(self, devices: Sequence[NewDevice]) -> int:

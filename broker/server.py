@@ -14,6 +14,7 @@ from broker.access.admission import Admission
 from broker.access.delivery import Delivery
 from broker.access.gate import Gate
 from broker.access.listener import BACKLOG, Listener
+from broker.access.router import Router
 from broker.auth.registry import Registry
 from broker.clock import Clock, SystemClock
 from broker.commands import Commands
@@ -22,11 +23,13 @@ from broker.control_api.http_server import HttpServer
 from broker.control_api.services import Services
 from broker.errors import SettingsError
 from broker.journal import Journal
+from broker.messages import Messages
 from broker.rotation import Rotation
 from broker.sessions import Sessions
 from broker.settings import Settings
 from broker.statistics import LoopLag, Statistics
 from broker.store.sqlite import SqliteStore
+from broker.stored import StoredStates
 
 
 class Platform:
@@ -72,11 +75,13 @@ class Platform:
         registry = Registry(store.load())
         self._write_header(journal)
 
-        delivery = Delivery(journal, statistics)
+        engine: Router[str] = Router()
+        stored = StoredStates(engine, journal, clock)
+        delivery = Delivery(sessions, stored, journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, journal, ids)
-        rotation = Rotation(registry, store, sessions, journal, statistics)
-        admission = Admission(settings, registry, sessions, journal, statistics, clock)
-        gate = Gate(settings, admission, sessions, commands, delivery, journal, statistics)
+        rotation = Rotation(registry, store, sessions, stored, journal, statistics)
+        admission = Admission(settings, registry, sessions, stored, delivery, journal, statistics, clock)
+        gate = Gate(settings, admission, commands, engine, delivery, journal, statistics)
         services = Services(
             run=self.run,
             mqtt_host=settings.host,
@@ -86,7 +91,9 @@ class Platform:
             registry=registry,
             sessions=sessions,
             rotation=rotation,
+            stored=stored,
             commands=commands,
+            messages=Messages(registry, sessions, stored, delivery, journal),
             journal=journal,
             statistics=statistics,
             loop_lag=lag,

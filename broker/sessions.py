@@ -17,6 +17,7 @@ class Ending(StrEnum):
 
     FORCED_RESET = "forced_reset"
     FROZEN = "frozen"
+    DELETED = "deleted"
     TAKE_OVER = "take_over"
     CLIENT_DISCONNECT = "client_disconnect"
     CONNECTION_LOST = "connection_lost"
@@ -41,7 +42,7 @@ class Link(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """An accepted, live connection of a device."""
+    """An accepted, live connection of a device; its state is kept for `keep_s` when it ends, 0 = not at all."""
 
     device_id: str
     slot: Slot
@@ -52,6 +53,7 @@ class Session:
     link: Link = field(repr=False)
     terms: Terms
     downlinks: Downlinks = field(repr=False)
+    keep_s: int = 0
 
     def send(self, packet: Packet) -> None:
         """Send a packet in the client's MQTT version."""

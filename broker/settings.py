@@ -14,6 +14,9 @@ PUBLISH_HEADER = 2 + 65_535 + 2
 class Settings:
     """Settings of one platform; a port 0 means any free one, `db` None keeps the registry in memory.
 
+    `stored_state_limit_s` bounds how long the state of a device that is away is kept, whatever it asked for; 0 keeps
+    none. `keepalive_factor` times its keep alive is how long a client may be silent.
+
     Raises SettingsError when values contradict each other or cannot be meant.
     """
 
@@ -39,6 +42,7 @@ class Settings:
     inflight_window: int = 20
     queue_limit: int = 1000
     queue_bytes: int = 1 << 20
+    stored_state_limit_s: int = 86_400
 
     busy_timeout_s: float = 2.0
     journal_ring: int = 100_000
@@ -72,6 +76,10 @@ class Settings:
         for name in ("receive_maximum", "inflight_window"):
             value = getattr(self, name)
             _require(0 < value <= 65_535, f"{name} is {value}, expected 1 to 65535")
+        _require(
+            0 <= self.stored_state_limit_s < 1 << 32,
+            f"stored_state_limit_s is {self.stored_state_limit_s}, expected 0 to 4294967295 seconds",
+        )
         for name in ("max_packet_body", "write_cap", "queue_limit", "queue_bytes", "journal_ring"):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected at least 1")

@@ -24,6 +24,7 @@ class Statistics:
     dropped_foreign: int = 0
     dropped_queue_full: int = 0
     dropped_too_large: int = 0
+    dropped_expired: int = 0
     resets: int = 0
     store_errors: int = 0
     internal_errors: int = 0

@@ -1,9 +1,11 @@
-"""Who comes in: judges CONNECT and makes the session of who may."""
+"""Who comes in, and what stays of who leaves: judges CONNECT, makes the session of who may, and ends it."""
 
 from broker.access.answers import Greeting, code_for, refusal
+from broker.access.delivery import Delivery
 from broker.access.downlinks import Downlinks
 from broker.access.listener import Link
-from broker.access.terms import PLAIN, VERSIONS, Terms, terms_of
+from broker.access.queue import Bounds
+from broker.access.terms import PLAIN, VERSIONS, Terms, session_expiry_s, terms_of
 from broker.auth.decision import Accepted, ConnectRequest, Policy, Reason, Refused, decide
 from broker.auth.registry import Registry
 from broker.clock import Clock
@@ -11,6 +13,7 @@ from broker.journal import Journal
 from broker.sessions import Ending, Session, Sessions
 from broker.settings import Settings
 from broker.statistics import Statistics
+from broker.stored import Loss, StoredStates
 from wire.mqtt import NO_PROPERTIES, Connect, ReasonCode
 
 BAD_VERSION, UNAVAILABLE = 1, 3
@@ -20,13 +23,15 @@ LEAST_PACKET_SIZE = 64
 
 
 class Admission:
-    """Takes CONNECTs to their end: a session, or a refusal."""
+    """Takes CONNECTs to their end, a session or a refusal, and sessions to theirs."""
 
     def __init__(
         self,
         settings: Settings,
         registry: Registry,
         sessions: Sessions,
+        stored: StoredStates,
+        delivery: Delivery,
         journal: Journal,
         statistics: Statistics,
         clock: Clock,
@@ -34,8 +39,11 @@ class Admission:
         self._settings = settings
         self._policy = Policy(settings.sign_window_hours, settings.keepalive_range_s)
         self._greeting = Greeting(settings)
+        self._bounds = Bounds(settings.queue_limit, settings.queue_bytes)
         self._registry = registry
         self._sessions = sessions
+        self._stored = stored
+        self._delivery = delivery
         self._journal = journal
         self._statistics = statistics
         self._clock = clock
@@ -44,7 +52,7 @@ class Admission:
         terms = terms_of(packet)
         request = ConnectRequest(packet.client_id, packet.username, packet.password, packet.keepalive)
         verdict = decide(self._registry, request, self._clock.utc(), self._policy)
-        if isinstance(verdict, Accepted):
+        if packet.level == 5 and isinstance(verdict, Accepted):
             verdict = _beyond_our_offer(packet, verdict) or verdict
         if isinstance(verdict, Refused):
             self._refuse(link, packet.client_id, terms, verdict)
@@ -63,8 +71,21 @@ class Admission:
         """Answer a CONNECT that we failed to judge."""
         self._refuse(link, None, PLAIN[level], Refused(UNAVAILABLE, Reason.INTERNAL_ERROR))
 
+    def leave(self, session: Session) -> None:
+        """A session is over."""
+        if self._sessions.detach(session):
+            self._stored.leave(session)
+
+    def sweep(self) -> None:
+        """Forget what was kept long enough."""
+        self._stored.expire()
+
     def _accept(self, link: Link, packet: Connect, terms: Terms, verdict: Accepted) -> None:
-        settings = self._settings
+        settings, wanted_s = self._settings, session_expiry_s(packet)
+        keep_s = min(wanted_s, settings.stored_state_limit_s) if wanted_s else 0
+        kept = self._inherit(verdict.device_id, packet)
+        connack = self._greeting.encode(terms, kept is not None, None if keep_s == wanted_s else keep_s)
+        window = min(settings.inflight_window, terms.receive_maximum)
         session = Session(
             device_id=verdict.device_id,
             slot=verdict.slot,
@@ -74,9 +95,8 @@ class Admission:
             connected_at=self._clock.utc(),
             link=link,
             terms=terms,
-            downlinks=Downlinks(
-                min(settings.inflight_window, terms.receive_maximum), settings.queue_limit, settings.queue_bytes
-            ),
+            downlinks=kept or Downlinks(window, self._bounds),
+            keep_s=keep_s,
         )
         self._sessions.attach(session)
         self._statistics.accepted += 1
@@ -89,9 +109,17 @@ class Admission:
             peer=session.peer,
             mqtt=VERSIONS[terms.level],
         )
-        changed = 0 if packet.properties.session_expiry_interval else None
-        connack = self._greeting.encode(terms, present=False, expiry_s=changed)
         link.accept(session, packet.keepalive * settings.keepalive_factor, connack)
+        if kept is not None:
+            kept.resume(window)
+            self._delivery.resume(session)
+
+    def _inherit(self, device_id: str, packet: Connect) -> Downlinks | None:
+        """Return the stored state that a session goes on with; a clean start wants none [MQTT-3.1.2-6]."""
+        if packet.clean_session:
+            self._stored.drop(device_id, Loss.CLEAN_START)
+            return None
+        return self._stored.take(device_id)
 
     def _refuse(self, link: Link, client_id: str | None, terms: Terms, verdict: Refused) -> None:
         code = code_for(terms, verdict.code)
@@ -109,9 +137,7 @@ class Admission:
 
 
 def _beyond_our_offer(packet: Connect, verdict: Accepted) -> Refused | None:
-    """Refuse what a client of MQTT 5 must not be let in with; earlier versions cannot be told, and are not."""
-    if packet.level < 5:
-        return None
+    """Refuse what a client of MQTT 5 must not be let in with; a client of 3.1.1 could not be told."""
     will, asked = packet.will, packet.properties
     if will is not None and will.retain:
         return Refused(ReasonCode.RETAIN_NOT_SUPPORTED, Reason.WILL_NOT_SUPPORTED, verdict.device_id)

@@ -34,6 +34,7 @@ REFUSAL_TEXTS = {
 FAREWELL_CODES = {
     Ending.FORCED_RESET: ReasonCode.ADMINISTRATIVE_ACTION,
     Ending.FROZEN: ReasonCode.ADMINISTRATIVE_ACTION,
+    Ending.DELETED: ReasonCode.ADMINISTRATIVE_ACTION,
     Ending.TAKE_OVER: ReasonCode.SESSION_TAKEN_OVER,
     Ending.KEEPALIVE: ReasonCode.KEEP_ALIVE_TIMEOUT,
     Ending.TOPIC_POLICY: ReasonCode.NOT_AUTHORIZED,
@@ -46,6 +47,7 @@ FAREWELL_CODES = {
 FAREWELL_TEXTS = {
     Ending.FORCED_RESET: "a secret of the device was reset",
     Ending.FROZEN: "the device was frozen",
+    Ending.DELETED: "the device was deleted",
     Ending.SLOW_CONSUMER: "too much was left unread",
 }
 
@@ -70,8 +72,8 @@ class Greeting:
         )
         self._usual = {present: ConnAck(0, present, self._offer).encode(5) for present in (False, True)}
 
-    def encode(self, terms: Terms, *, present: bool, expiry_s: int | None = None) -> bytes:
-        """`expiry_s` is the session expiry interval where it is not the one that the client asked for."""
+    def encode(self, terms: Terms, present: bool, expiry_s: int | None = None) -> bytes:
+        """Say whether a stored state was present, and how long it will be kept if not as long as was asked for."""
         if terms.level != 5:
             return ACCEPTED[present]
         if expiry_s is None:

@@ -1,51 +1,32 @@
-"""What goes down to one session: the QoS granted on its `$oc` topics, the in-flight window, the queue behind it."""
+"""What goes down to one device: the QoS granted on its `$oc` topics, the in-flight window, the queue behind it."""
 
 from collections import deque
-from dataclasses import dataclass, field
 
-from wire.mqtt import NO_PROPERTIES, Properties, Publish, matches
+from broker.access.queue import Bounds, Message, Queue
+from wire.mqtt import Publish, matches
 
 MAX_PACKET_ID = 65_535
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is delivered, to as many as want it; the payload may hold a secret."""
-
-    topic: str
-    payload: bytes = field(repr=False)
-    properties: Properties = NO_PROPERTIES
-
-
 class Downlinks:
-    """Downlink state of one session; an idle session holds none of it.
+    """Downlink state of one device; without subscriptions and messages it holds next to nothing.
 
     A device gets its `$oc` downlinks at QoS 0 without asking; a subscription raises them to QoS 1 and never makes a
-    second copy. QoS 1 messages beyond the window wait in a queue, bounded in messages and in bytes; the oldest in it
-    are dropped for a new one. A message larger than the bound waits alone.
+    second copy. QoS 1 messages beyond the window wait in a bounded queue.
+
+    The state may outlive its session: `suspend` closes the window, and `resume` opens it for the next session, which
+    gets what was not acknowledged first, with its packet ids and DUP [MQTT-4.4.0-1].
     """
 
-    __slots__ = (
-        "_granted",
-        "_in_flight",
-        "_last_id",
-        "_queue",
-        "_queue_bytes",
-        "_queue_limit",
-        "_waiting_bytes",
-        "_window",
-        "dropped",
-    )
+    __slots__ = ("_bounds", "_granted", "_in_flight", "_last_id", "_queue", "_unsent", "_window")
 
-    def __init__(self, window: int, queue_limit: int, queue_bytes: int) -> None:
+    def __init__(self, window: int, bounds: Bounds) -> None:
         self._window = window
-        self._queue_limit = queue_limit
-        self._queue_bytes = queue_bytes
-        self._waiting_bytes = 0
-        self.dropped = 0
+        self._bounds = bounds
         self._granted: dict[str, int] | None = None
-        self._in_flight: set[int] | None = None
-        self._queue: deque[Message] | None = None
+        self._in_flight: dict[int, Message] | None = None
+        self._unsent: deque[int] | None = None
+        self._queue: Queue | None = None
         self._last_id = 0
 
     def grant(self, topic_filter: str, qos: int) -> None:
@@ -63,47 +44,60 @@ class Downlinks:
         granted = self._granted or {}
         return max((qos for wanted, qos in granted.items() if matches(wanted, topic)), default=0)
 
-    def offer(self, message: Message, qos: int) -> Publish | None:
-        """Return the packet to send now, or None if the message waits for its turn."""
-        if not qos:
-            return Publish(message.topic, message.payload, properties=message.properties)
-        if self._in_flight is None:
-            self._in_flight = set()
-        if len(self._in_flight) < self._window:
-            return self._next(self._in_flight, message)
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a message waits that was never sent."""
+        return self._queue is not None
+
+    @property
+    def held(self) -> int:
+        """How many messages are not acknowledged yet, sent or not."""
+        return len(self._in_flight or ()) + len(self._queue or ())
+
+    def offer(self, message: Message) -> list[Message]:
+        """Let a QoS 1 message wait for its turn; returns those that lost their places to it."""
         if self._queue is None:
-            self._queue = deque()
-        self._make_room(self._queue, _size(message))
-        self._queue.append(message)
-        return None
+            self._queue = Queue(self._bounds)
+        return self._queue.append(message)
 
-    def acknowledged(self, packet_id: int) -> Publish | None:
-        """Take an acknowledgement of whatever id; returns the packet to send in its place, if one waits."""
-        if not self._in_flight or packet_id not in self._in_flight:
+    def next_packet(self, now: float) -> Publish | Message | None:
+        """Return what is to be sent now, or a message that expired while it waited, or None."""
+        if len(self._in_flight or ()) - len(self._unsent or ()) >= self._window:
             return None
-        self._in_flight.remove(packet_id)
-        return self._next(self._in_flight, self._take(self._queue)) if self._queue else None
+        if self._unsent and self._in_flight:
+            packet_id = self._unsent.popleft()
+            return self._in_flight[packet_id].packet(now, packet_id, dup=True)
+        if self._queue is None:
+            return None
+        message = self._queue.take()
+        if not self._queue:
+            self._queue = None
+        return message if now >= message.expires_at else self._next(message, now)
 
-    def _make_room(self, queue: deque[Message], size: int) -> None:
-        """Drop as many as it takes, and count a message of this size as waiting."""
-        while queue and (len(queue) >= self._queue_limit or self._waiting_bytes + size > self._queue_bytes):
-            self._take(queue)
-            self.dropped += 1
-        self._waiting_bytes += size
+    def acknowledged(self, packet_id: int) -> None:
+        """Take an acknowledgement of whatever id."""
+        if self._in_flight is None or self._in_flight.pop(packet_id, None) is None:
+            return
+        if self._unsent and packet_id in self._unsent:
+            self._unsent.remove(packet_id)
+        if not self._in_flight:
+            self._in_flight = self._unsent = None
 
-    def _take(self, queue: deque[Message]) -> Message:
-        message = queue.popleft()
-        self._waiting_bytes -= _size(message)
-        return message
+    def suspend(self) -> None:
+        """The session is over: what it did not acknowledge counts as unsent."""
+        self._window = 0
+        self._unsent = deque(self._in_flight) if self._in_flight else None
 
-    def _next(self, in_flight: set[int], message: Message) -> Publish:
+    def resume(self, window: int) -> None:
+        """A new session wants the rest."""
+        self._window = window
+
+    def _next(self, message: Message, now: float) -> Publish:
+        if self._in_flight is None:
+            self._in_flight = {}
         while True:
             self._last_id = self._last_id % MAX_PACKET_ID + 1
-            if self._last_id not in in_flight:
+            if self._last_id not in self._in_flight:
                 break
-        in_flight.add(self._last_id)
-        return Publish(message.topic, message.payload, 1, self._last_id, properties=message.properties)
-
-
-def _size(message: Message) -> int:
-    return len(message.topic) + len(message.payload)
+        self._in_flight[self._last_id] = message
+        return message.packet(now, self._last_id)

@@ -6,14 +6,13 @@ It owns the device's `$oc` topics and leaves the custom topics to the engine; th
 from broker.access.admission import Admission
 from broker.access.connection import Request
 from broker.access.delivery import Delivery
-from broker.access.downlinks import Message
 from broker.access.listener import Link
 from broker.access.router import Grant, Router
 from broker.access.topics import Realm, realm
 from broker.access.uplinks import Uplinks
 from broker.commands import Commands
 from broker.journal import Journal
-from broker.sessions import Ending, Session, Sessions
+from broker.sessions import Ending, Session
 from broker.settings import Settings
 from broker.statistics import Statistics
 from wire.mqtt import (
@@ -21,6 +20,7 @@ from wire.mqtt import (
     Disconnect,
     PingReq,
     PingResp,
+    ProtocolError,
     PubAck,
     Publish,
     ReasonCode,
@@ -42,21 +42,20 @@ class Gate:
         self,
         settings: Settings,
         admission: Admission,
-        sessions: Sessions,
         commands: Commands,
+        engine: Router[str],
         delivery: Delivery,
         journal: Journal,
         statistics: Statistics,
     ) -> None:
         self._settings = settings
         self._admission = admission
-        self._sessions = sessions
         self._commands = commands
+        self._engine = engine
         self._uplinks = Uplinks(commands, journal, statistics)
         self._delivery = delivery
         self._journal = journal
         self._statistics = statistics
-        self._engine: Router[Session] = Router()
 
     def handle(self, link: Link, request: Request) -> None:
         """Serve one request of a link whose conversation is in the right phase for it."""
@@ -77,7 +76,7 @@ class Gate:
             case Unsubscribe():
                 self._unsubscribe(session, request)
             case Disconnect():
-                link.cut(Ending.CLIENT_DISCONNECT)
+                self._disconnect(link, session, request)
 
     def refuse_version(self, link: Link, level: int) -> None:
         self._admission.refuse_version(link, level)
@@ -92,8 +91,7 @@ class Gate:
         if session is None:
             self._journal.write("peer_closed", peer=link.peer, reason=ending)
             return
-        self._sessions.detach(session)
-        self._engine.forget(session)
+        self._admission.leave(session)
         self._commands.abandon(session)
         self._journal.write(
             "detached",
@@ -104,6 +102,20 @@ class Gate:
             peer=session.peer,
         )
 
+    def sweep(self) -> None:
+        self._admission.sweep()
+
+    def _disconnect(self, link: Link, session: Session, packet: Disconnect) -> None:
+        """End a session; its client may still change how long its state is kept (5.0 §3.14.2.2.2)."""
+        wanted_s = packet.properties.session_expiry_interval
+        if wanted_s and not session.keep_s:
+            message = "a session expiry interval in DISCONNECT after none in CONNECT"
+            link.cut(Ending.PROTOCOL_ERROR, ProtocolError(message, ReasonCode.PROTOCOL_ERROR))
+            return
+        if wanted_s is not None:
+            session.keep_s = min(wanted_s, self._settings.stored_state_limit_s)
+        link.cut(Ending.CLIENT_DISCONNECT)
+
     def _publish(self, session: Session, packet: Publish) -> None:
         self._statistics.messages += 1
         code = ReasonCode.SUCCESS
@@ -113,9 +125,7 @@ class Gate:
             case Realm.SYSTEM:
                 self._uplinks.take(session, packet)
             case Realm.CUSTOM:
-                message = Message(packet.topic, packet.payload, packet.properties)
-                for receiver, qos in self._engine.receivers(packet.topic, session).items():
-                    self._delivery.deliver(receiver, message, min(qos, packet.qos))
+                self._delivery.fan_out(packet, self._engine.receivers(packet.topic, session.device_id))
             case Realm.FOREIGN:
                 code = ReasonCode.NOT_AUTHORIZED
                 self._drop_foreign(session, packet.topic, "foreign_publish")
@@ -139,7 +149,7 @@ class Gate:
             case Realm.SYSTEM:
                 session.downlinks.grant(topic_filter, grant.qos)
             case Realm.CUSTOM:
-                self._engine.subscribe(session, topic_filter, grant)
+                self._engine.subscribe(session.device_id, topic_filter, grant)
             case Realm.FOREIGN:
                 self._drop_foreign(session, topic_filter, "foreign_subscribe")
                 return ReasonCode.NOT_AUTHORIZED if session.terms.level == 5 else FAILURE
@@ -148,7 +158,7 @@ class Gate:
     def _unsubscribe(self, session: Session, packet: Unsubscribe) -> None:
         codes = tuple(
             ReasonCode.SUCCESS
-            if session.downlinks.revoke(topic_filter) or self._engine.unsubscribe(session, topic_filter)
+            if session.downlinks.revoke(topic_filter) or self._engine.unsubscribe(session.device_id, topic_filter)
             else ReasonCode.NO_SUBSCRIPTION_EXISTED
             for topic_filter in packet.filters
         )

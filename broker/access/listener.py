@@ -37,6 +37,9 @@ class Handler(Protocol):
     def ended(self, link: "Link", ending: Ending) -> None:
         """An unrefused link is over; called once, before its last bytes are written."""
 
+    def sweep(self) -> None:
+        """Called every now and then, for what is not urgent."""
+
 
 class Listener:
     """Owns the listening socket and every link that came through it."""
@@ -94,6 +97,7 @@ class Listener:
         now = self.clock.now()
         for link in [one for one in self.links if one.deadline < now]:
             link.expire()
+        self.handler.sweep()
         self._sweeper = self.loop.call_later(self.settings.sweep_s, self._sweep)
 
 

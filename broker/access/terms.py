@@ -26,6 +26,13 @@ PLAIN = {level: Terms(level) for level in (3, 4, 5)}
 VERSIONS = {3: "3.1", 4: "3.1.1", 5: "5"}
 
 
+def session_expiry_s(packet: Connect) -> int:
+    """How long the client wants its state kept when the session is over; 3.1.1 can only say for ever, or not at all."""
+    if packet.level < 5:
+        return 0 if packet.clean_session else UNBOUNDED
+    return packet.properties.session_expiry_interval or 0
+
+
 def terms_of(packet: Connect) -> Terms:
     if packet.properties is NO_PROPERTIES:
         return PLAIN[packet.level]

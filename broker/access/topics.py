@@ -27,6 +27,10 @@ def command_topic(device_id: str, request_id: str) -> str:
     return f"$oc/devices/{device_id}/sys/commands/request_id={request_id}"
 
 
+def message_topic(device_id: str) -> str:
+    return f"$oc/devices/{device_id}/sys/messages/down"
+
+
 def answered_request(device_id: str, topic: str) -> str | None:
     """Return the request id if the topic is the device's answer to a command."""
     prefix = f"$oc/devices/{device_id}/sys/commands/response/request_id="

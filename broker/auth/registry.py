@@ -60,7 +60,7 @@ class NewDevice:
 
 
 class Registry:
-    """Devices by id and by node id, in memory; `put` follows every durable change."""
+    """Devices by id and by node id, in memory; `put` and `remove` follow every durable change."""
 
     def __init__(self, devices: Iterable[Device] = ()) -> None:
         self._devices: dict[str, Device] = {}
@@ -93,6 +93,12 @@ class Registry:
                 self._forget_node(known)
             others = self._ids_by_node.get(device.node_id, ())
             self._ids_by_node[device.node_id] = (*others, device.device_id)
+
+    def remove(self, device_id: str) -> None:
+        """Forget a device, if it is known."""
+        known = self._devices.pop(device_id, None)
+        if known is not None:
+            self._forget_node(known)
 
     def _forget_node(self, known: Device) -> None:
         left = tuple(one for one in self._ids_by_node[known.node_id] if one != known.device_id)

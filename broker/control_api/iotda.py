@@ -51,6 +51,10 @@ def action_route(services: Services) -> Route:
 def router(services: Services) -> APIRouter:
     api = APIRouter(tags=["IoTDA"])
 
+    @api.delete(DEVICE, status_code=204)
+    async def delete_device(project_id: str, device_id: str) -> None:  # noqa: ARG001 - any project is accepted
+        await services.rotation.delete(device_id)
+
     @api.post(f"{DEVICE}/freeze", status_code=204)
     async def freeze_device(project_id: str, device_id: str) -> None:  # noqa: ARG001 - any project is accepted
         await services.rotation.freeze(device_id)

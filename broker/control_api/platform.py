@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from broker import VERSION
+from broker.access.delivery import Fate
 from broker.access.terms import VERSIONS
 from broker.commands import Command
 from broker.control_api.errors import json_response, parse
 from broker.control_api.provisioning import parse_devices
 from broker.control_api.services import Services
+from broker.errors import InvalidInput
 from broker.journal import Journal
 from broker.sessions import Session
 from broker.statistics import Statistics, resident_kb
@@ -29,6 +32,14 @@ class CommandRequest(BaseModel):
     paras: dict[str, Any] = Field(default_factory=dict, repr=False)
     service_id: str | None = None
     timeout: Annotated[float, Field(gt=0, le=600, description="seconds")] = 20.0
+
+
+class MessageRequest(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    payload: Any = Field(repr=False)
+    topic: Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]+$")] | None = None
+    qos: Literal[0, 1] = 1
 
 
 def router(services: Services) -> APIRouter:
@@ -49,6 +60,12 @@ def router(services: Services) -> APIRouter:
         command = Command(wanted.command_name, wanted.paras, wanted.service_id)
         answer = await services.commands.send(device_id, command, wanted.timeout)
         return json_response({"request_id": answer.request_id, "response": answer.response})
+
+    @api.post("/devices/{device_id}/messages")
+    async def send_message(device_id: str, request: Request) -> Response:
+        wanted = parse(MessageRequest, await request.body())
+        fate = services.messages.send(device_id, wanted.topic, _payload(wanted.payload), wanted.qos)
+        return json_response({"delivered": fate is Fate.SENT, "queued": fate is Fate.WAITING}, 202)
 
     @api.get("/sessions")
     async def list_sessions(device_id: str | None = None) -> Response:
@@ -89,10 +106,19 @@ def _statistics(services: Services) -> dict[str, object]:
         **{field.name: getattr(services.statistics, field.name) for field in fields(Statistics)},
         "devices": len(services.registry),
         "online": len(services.sessions),
+        "stored_states": len(services.stored),
         "journal_records_lost": services.journal.lost,
         "loop_lag_p99_ms": services.loop_lag.p99_ms(),
         "rss_kb": resident_kb(),
     }
+
+
+def _payload(value: Any) -> bytes:
+    """A text goes as it is, everything else as JSON."""
+    try:
+        return value.encode() if isinstance(value, str) else orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise InvalidInput(f"payload: {error}") from None
 
 
 def _session(services: Services, session: Session) -> dict[str, object]:

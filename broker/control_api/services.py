@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from broker.auth.registry import Registry
 from broker.commands import Commands
 from broker.journal import Journal
+from broker.messages import Messages
 from broker.rotation import Rotation
 from broker.sessions import Sessions
 from broker.statistics import LoopLag, Statistics
+from broker.stored import StoredStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,9 @@ class Services:
     registry: Registry
     sessions: Sessions
     rotation: Rotation
+    stored: StoredStates
     commands: Commands
+    messages: Messages
     journal: Journal
     statistics: Statistics
     loop_lag: LoopLag

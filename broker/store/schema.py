@@ -33,6 +33,8 @@ SET_FROZEN = """
     UPDATE device SET frozen = :frozen WHERE device_id = :device_id AND frozen <> :frozen RETURNING *
 """
 
+DELETE = "DELETE FROM device WHERE device_id = :device_id RETURNING *"
+
 PROVISION = """
     INSERT INTO device (
         device_id, node_id, product_id, protocol, primary_secret, primary_version,

@@ -66,6 +66,10 @@ class SqliteStore:
         """Freeze or unfreeze; a device that already is in that state is not among the outcome."""
         self._queue.put(Write(schema.SET_FROZEN, ({"device_id": device_id, "frozen": frozen},), done))
 
+    def delete(self, device_id: str, done: Done) -> None:
+        """Delete a device; the outcome is the device as it was."""
+        self._queue.put(Write(schema.DELETE, ({"device_id": device_id},), done))
+
     def provision(self, devices: Sequence[NewDevice], done: Done) -> None:
         """Add or replace all of these devices, or none."""
         self._queue.put(Write(schema.PROVISION, [_parameters(device) for device in devices], done))

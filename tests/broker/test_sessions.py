@@ -1,6 +1,7 @@
 """Who is online."""
 
 from broker.access.downlinks import Downlinks
+from broker.access.queue import Bounds
 from broker.access.terms import PLAIN
 from broker.auth.registry import Slot
 from broker.sessions import Ending, Session, Sessions
@@ -31,7 +32,7 @@ def session(device_id: str = "d1", link: RecordingLink | None = None) -> Session
         START,
         link or RecordingLink(),
         PLAIN[4],
-        Downlinks(window=2, queue_limit=3, queue_bytes=1000),
+        Downlinks(window=2, bounds=Bounds(messages=3, size=1000)),
     )
 
 

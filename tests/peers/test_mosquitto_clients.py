@@ -207,3 +207,17 @@ async def test_refused_login_under_its_client_id_does_not_disturb_the_client(rig
             line = (await client.stdout.readline()).decode()
     assert line.startswith("1 $oc/devices/d1/sys/commands/request_id=")
     assert "still_there" in line
+
+
+@pytest.mark.parametrize("flags", [("311",), ("5", "-x", "3600")], ids=["3.1.1", "5"])
+async def test_message_waits_for_a_client_that_keeps_its_session(rig: Rig, flags: tuple[str, ...]) -> None:
+    version, *expiry = flags
+    target = ("-h", "127.0.0.1", "-p", str(rig.platform.mqtt_port), "-c", *expiry)
+    login = await credentials(PRIMARY, version)
+    subscribe_to = ("-q", "1", "-t", "$oc/devices/d1/sys/#")
+    code, said = await run("mosquitto_sub", *target, *login, *subscribe_to, "-E")
+    assert code == 0, said
+    answer = await rig.call("POST", "/_platform/devices/d1/messages", {"payload": {"seq": 7}})
+    assert answer.body == {"delivered": False, "queued": True}
+    code, said = await run("mosquitto_sub", *target, *login, *subscribe_to, "-C", "1", "-F", "%q %t %p")
+    assert (code, said) == (0, '1 $oc/devices/d1/sys/messages/down {"seq":7}\n')

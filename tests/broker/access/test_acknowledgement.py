@@ -13,12 +13,14 @@ from broker.access.admission import Admission
 from broker.access.delivery import Delivery
 from broker.access.gate import Gate
 from broker.access.listener import Link, Listener
+from broker.access.router import Router
 from broker.auth.registry import Registry
 from broker.commands import Commands
 from broker.journal import Journal
 from broker.sessions import Ending, Sessions
 from broker.settings import Settings
 from broker.statistics import Statistics
+from broker.stored import StoredStates
 from tests.broker.rig import FakeClock, connect, device
 from wire.mqtt import ConnAck, Disconnect, Packet, PingReq, PingResp, PubAck, Publish
 
@@ -58,10 +60,12 @@ class Door:
 
         settings, clock, statistics = Settings(), FakeClock(), Statistics()
         self.journal = Journal(path, clock, never, 100)
-        registry, sessions, delivery = Registry([device()]), Sessions(), Delivery(self.journal, statistics)
+        registry, sessions, engine = Registry([device()]), Sessions(), Router[str]()
+        stored = StoredStates(engine, self.journal, clock)
+        delivery = Delivery(sessions, stored, self.journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, self.journal, map(str, count()))
-        admission = Admission(settings, registry, sessions, self.journal, statistics, clock)
-        gate = Gate(settings, admission, sessions, commands, delivery, self.journal, statistics)
+        admission = Admission(settings, registry, sessions, stored, delivery, self.journal, statistics, clock)
+        gate = Gate(settings, admission, commands, engine, delivery, self.journal, statistics)
         self.witness = Witness(path)
         self.link = Link(Listener(settings, gate, self.journal, statistics, clock))
         self.link.connection_made(cast("asyncio.BaseTransport", self.witness))
