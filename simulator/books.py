@@ -49,6 +49,27 @@ class Messages:
                 return [seq for seq, times in self.recorded.items() if times > self.sent[seq]]
 
 
+@dataclass(slots=True)
+class Downlinks:
+    """One device's messages from the platform that expect no answer, by sequence number."""
+
+    sent_at: dict[int, float] = field(default_factory=dict)
+    queued: set[int] = field(default_factory=set)
+    received: Counter[int] = field(default_factory=Counter)
+
+    def bad(self, stat: str) -> list[int]:
+        """The sequence numbers that a statistic counts."""
+        match stat:
+            case "queued":
+                return list(self.queued)
+            case "lost":
+                return [seq for seq in self.sent_at if not self.received[seq]]
+            case "duplicated":
+                return [seq for seq in self.sent_at if self.received[seq] > 1]
+            case _:  # sent
+                return list(self.sent_at)
+
+
 def _was_right(refusal: Record) -> bool:
     """A refusal for a stale hour, of a device whose secret the platform would have taken."""
     return bool(refusal["reason"] == STALE_HOUR and refusal.get("secret_was_right", True))
@@ -66,6 +87,7 @@ class Books:
 
     def __init__(self, device_records: Iterable[Record], platform_records: Iterable[Record]) -> None:
         self._messages: defaultdict[str, Messages] = defaultdict(Messages)
+        self._downlinks: defaultdict[str, Downlinks] = defaultdict(Downlinks)
         self._exposures: defaultdict[str, list[Exposure]] = defaultdict(list)
         self._misjudged: defaultdict[str, list[float]] = defaultdict(list)
         self._sessions: dict[str, _Session] = {}
@@ -85,7 +107,8 @@ class Books:
             return bisect_right(times, until) - bisect_right(times, since)
         if metric == "stale_sessions":
             return sum(since <= one.since <= until for one in self.exposures(device_id))
-        messages = self._messages.get(device_id)
+        book = self._downlinks if metric == "downlinks" else self._messages
+        messages = book.get(device_id)
         if messages is None:
             return 0
         return sum(since <= messages.sent_at.get(seq, since) <= until for seq in messages.bad(stat))
@@ -105,6 +128,8 @@ class Books:
                 case "acked":
                     acknowledged = range(record["first"], record["last"] + 1)
                     self._messages[record["device"]].acknowledged.update(acknowledged)
+                case "received" if type(record["seq"]) is int:
+                    self._downlinks[record["device"]].received[record["seq"]] += 1
                 case "ended":
                     self.lost_records = max(self.lost_records, record.get("platform_records_lost") or 0)
             self._end = record["t"]
@@ -140,9 +165,19 @@ class Books:
                 self.lost_records += record["lost"]
             case "refused" if _was_right(record) and device_id:
                 self._misjudged[device_id].append(t)
+            case "uplink" | "downlink":
+                self._take_message(device_id, record, t)
+
+    def _take_message(self, device_id: str, record: Record, t: float) -> None:
+        match record["kind"]:
             case "uplink" if record["qos"]:
                 recorded = self._messages[device_id].recorded
                 recorded.update(range(record["first"], record["last"] + 1))
+            case "downlink" if "seq" in record:
+                downlinks = self._downlinks[device_id]
+                downlinks.sent_at[record["seq"]] = t
+                if record["queued"]:
+                    downlinks.queued.add(record["seq"])
 
     def _replaced(self, device_id: str, record: Record, t: float) -> None:
         """Registering a device anew replaces its secrets under the feet of its session."""

@@ -92,6 +92,12 @@ class Control:
         url = f"{self.api}/_platform/devices/{device_id}/commands"
         return await self._call("POST", url, orjson.dumps(body))
 
+    async def message(self, device_id: str, topic: str, payload: bytes) -> Answer:
+        """Send a message (QoS 1) that expects no answer: now, or, with a stored session, when the device is back."""
+        body = {"topic": topic, "payload": payload.decode(), "qos": 1}
+        url = f"{self.api}/_platform/devices/{device_id}/messages"
+        return await self._call("POST", url, orjson.dumps(body))
+
     async def journal(self) -> AsyncIterator[tuple[int, dict[str, Any]]]:
         """Follow the platform's journal: (number in its run, record), from the oldest it keeps.
 

@@ -135,7 +135,7 @@ class Driver:
         self._note(event)
         self._apply(event)
         if isinstance(event, Accepted):
-            self._greet(is_known=event.session_present)
+            self._greet()
 
     @guarded
     def message_arrived(self, topic: str, payload: bytes) -> None:
@@ -206,12 +206,12 @@ class Driver:
 
     # -- messages
 
-    def _greet(self, *, is_known: bool) -> None:
+    def _greet(self) -> None:
         """Say that we are here; the acknowledgement of it marks *recovered*. The link sends it.
 
-        A session that the platform kept has its subscriptions still.
+        A session that was kept may have lost its SUBSCRIBE with the link before: it subscribes again.
         """
-        if self.device.profile.subscribes and not is_known and self._link is not None:
+        if self.device.profile.subscribes and self._link is not None:
             self._link.subscribe(self._topic("commands/#"), 1)
         self._connect_seq = self._queue("events/up", connect_event(self.device.device_id, self.around.clock.utc()))
 

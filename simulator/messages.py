@@ -58,6 +58,12 @@ class Command:
         }
 
 
+def set_secret_message(device_id: str, paras: Body) -> tuple[str, bytes]:
+    """Topic and payload of a `set_secret` that nobody waits for; `seq` numbers it for the platform's journal too."""
+    body = {"command_name": SET_SECRET, "service_id": "keyturn", "paras": paras, "seq": paras["seq"]}
+    return system_topic(device_id, f"commands/request_id=message-{paras['seq']}"), orjson.dumps(body)
+
+
 def read_command(payload: bytes) -> Command:
     """Understand a command; one that makes no sense has result code 1."""
     try:

@@ -147,6 +147,14 @@ _ALL = (
         ("sent", "lost", "unconfirmed", "duplicated", "unexplained"),
         needs_platform_journal=True,
     ),
+    Metric(
+        "downlinks",
+        Kind.COUNT,
+        "messages",
+        "from the platform, without an answer: sent; kept for a device that was away; never received; received twice",
+        ("sent", "queued", "lost", "duplicated"),
+        needs_platform_journal=True,
+    ),
 )
 
 METRICS = {metric.name: metric for metric in _ALL}

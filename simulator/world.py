@@ -73,6 +73,7 @@ class Builder:
             options = LinkOptions(
                 keepalive_s=int(settings.keepalive),
                 level=MQTT_LEVELS[settings.mqtt],
+                clean=settings.session == "clean",
             )
             engines.append(self._engine(self._tasks, self._scheduler, endpoint, options))
             fleets[name] = self._fleet(name, settings, members, scenario.seed, engines[-1])

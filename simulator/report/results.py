@@ -11,6 +11,7 @@ STEP_COUNTS = ("connects", "refused", "unreachable", "old_secret_accepted")
 STEP_TIMES = ("outage", "connect_latency")
 TIMES = ("p50", "p99", "max")
 MESSAGES = ("sent", "lost", "unconfirmed", "duplicated", "unexplained")
+DOWNLINKS = ("sent", "queued", "lost", "duplicated")
 
 
 def results(report: RunReport) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def results(report: RunReport) -> dict[str, Any]:
         "end": {name: value(report, f"{name} == 0") for name in END_STATES},
         "slots": {slot: value(report, f"slot.{slot} == 0") for slot in ("primary", "secondary")},
         "messages": {stat: value(report, f"messages.{stat} == 0") for stat in MESSAGES},
+        "downlinks": {stat: value(report, f"downlinks.{stat} == 0") for stat in DOWNLINKS},
         "exposure": {stat: value(report, f"exposure.{stat} == 0s") for stat in TIMES},
         "lag_p99": report.measures.lag_p99_s(),
         "steps": list(_steps(report)),

@@ -80,13 +80,18 @@ def _end(found: dict[str, Any]) -> RenderableType:
     parts += [f"{_count(end[name])} {name.replace('_', ' ')}" for name in ("stranded", "gave_up", "unsettled")]
     line = Text("At the end: " + ", ".join(parts))
     if messages["sent"] is not None:
-        told = ", ".join(f"{_count(messages[name])} {name}" for name in ("sent", "lost", "unconfirmed", "duplicated"))
-        line.append(f"\nMessages:   {told}")
+        line.append(f"\nMessages:   {_told(messages, 'sent', 'lost', 'unconfirmed', 'duplicated')}")
+    if found["downlinks"]["sent"]:
+        line.append(f"\nDownlinks:  {_told(found['downlinks'], 'sent', 'queued', 'lost', 'duplicated')}")
     if found["intent"] == "revocation" or found["exposure"]["max"]:
         longest = found["exposure"]["max"]
         told = "none" if longest is None else f"{_seconds(longest)} at the longest on a retired secret"
         line.append(f"\nExposure:   {told}")
     return line
+
+
+def _told(counts: dict[str, float | None], *names: str) -> str:
+    return ", ".join(f"{_count(counts[name])} {name}" for name in names)
 
 
 def _expectations(report: RunReport) -> RenderableType:

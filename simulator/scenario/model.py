@@ -100,7 +100,7 @@ class Fleet(Strict):
     keepalive: KeepaliveSeconds = 120
     clock_skew: SignedSeconds = 0.0
     link: Annotated[Literal["native"], not_built_yet("paho", "aiomqtt", use="native")] = "native"
-    session: Annotated[Literal["clean"], not_built_yet("persistent", use="clean")] = "clean"
+    session: Literal["clean", "persistent"] = "clean"
     mqtt: MqttVersion = "3.1.1"
 
     @model_validator(mode="after")

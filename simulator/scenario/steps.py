@@ -47,11 +47,15 @@ class ResetSecret(Strict):
 
 
 class DeliverSecret(Strict):
-    """Tell the devices their slot's newest secret: by a command over MQTT, or `direct`, out of band."""
+    """Tell the devices their slot's newest secret.
+
+    By a `command` over MQTT that is repeated until the device has answered; by a `message`, which the platform takes
+    once, and keeps for a device that is away and has a persistent session; or `direct`, out of band.
+    """
 
     fleet: FleetName
     slot: SlotName
-    via: Literal["command", "direct"] = "command"
+    via: Literal["command", "message", "direct"] = "command"
 
 
 class Reconnect(Strict):

@@ -11,7 +11,7 @@ from simulator.device.keyring import Slot
 from simulator.driver import Driver
 from simulator.errors import PlatformUnreachable
 from simulator.fleet import Fleet
-from simulator.messages import SET_SECRET
+from simulator.messages import SET_SECRET, set_secret_message
 from simulator.scenario.flow import each, until
 from simulator.scenario.steps import DeliverSecret, Network, ResetSecret, Step, Verb
 from simulator.world import World, shuffled
@@ -183,24 +183,35 @@ class Verbs:
         assert isinstance(action, DeliverSecret), "the verb's own model"
         fleet = self._world.fleets[action.fleet]
         waiting = self._waiting[step.id] = dict.fromkeys(fleet.drivers)
+        failures: list[str] = []
 
         async def one(driver: Driver) -> None:
-            await self._deliver_one(step, action, driver)
-            del waiting[driver.device.device_id]
+            device_id = driver.device.device_id
+            if problem := await self._deliver_one(step, action, driver):
+                failures.append(f"{device_id}: {problem}")
+            del waiting[device_id]
 
         await each(fleet.drivers.values(), COMMANDS_AT_ONCE, one)
+        _fail_with(failures, "delivery")
 
-    async def _deliver_one(self, step: Step, action: DeliverSecret, driver: Driver) -> None:
+    async def _deliver_one(self, step: Step, action: DeliverSecret, driver: Driver) -> str:
+        """Hand one device its secret; gives the platform's refusal, if that ends it."""
         device_id, slot, ledger = driver.device.device_id, Slot(action.slot), self._world.ledger
         secret = ledger.secret_for_delivery(device_id, slot)
         self._touch(step, device_id, slot=slot, via=action.via)
-        if action.via == "direct":
-            driver.issue(slot, secret)
-        else:
-            paras = {"secret_type": slot.upper(), "secret": secret, "seq": next(self._command_seq)}
-            while not await self._commanded(driver, paras):
-                await asyncio.sleep(RETRY_AFTER_S)
+        paras = {"secret_type": slot.upper(), "secret": secret, "seq": next(self._command_seq)}
+        match action.via:
+            case "direct":
+                driver.issue(slot, secret)
+            case "message":
+                answer = await self._control.message(device_id, *set_secret_message(device_id, paras))
+                if not answer.ok:
+                    return answer.problem
+            case _:
+                while not await self._commanded(driver, paras):
+                    await asyncio.sleep(RETRY_AFTER_S)
         ledger.delivered(device_id, slot, secret)
+        return ""
 
     async def _commanded(self, driver: Driver, paras: dict[str, object]) -> bool:
         """Send `set_secret` once the device is online; False asks for another try."""

@@ -13,7 +13,15 @@ from tests.support.commands import keyturn
 
 pytestmark = pytest.mark.scenario
 
-TESTED = {"rotate-primary", "reset-without-force", "lockout", "revoke", "storm-5000", "clock-skew"}
+TESTED = {
+    "rotate-primary",
+    "reset-without-force",
+    "lockout",
+    "revoke",
+    "storm-5000",
+    "persistent-sessions",
+    "clock-skew",
+}
 
 
 def measured(report: RunReport, text: str) -> float | None:
@@ -123,6 +131,21 @@ def test_storm_brings_everybody_back_with_one_refusal_each(tmp_path: Path) -> No
     assert at_once is not None
     assert after_two_seconds is not None
     assert after_two_seconds > at_once + 1
+
+
+def test_devices_that_slept_through_the_rotation_find_it_in_their_queue(tmp_path: Path) -> None:
+    ended = keyturn("run", "persistent-sessions", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Downlinks:  80 sent, 80 queued, 0 lost, 0 duplicated" in ended.stdout
+    report = judge_folder(tmp_path / "keyturn-report").report
+    assert measured(report, "slot.primary == 100%") == 80
+
+
+def test_message_to_a_device_without_a_stored_session_is_refused(tmp_path: Path) -> None:
+    clean = ("--set", "fleets.meters.session=clean", "--set", "settle=0s")
+    ended = keyturn("run", "persistent-sessions", *clean, cwd=tmp_path)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "tell-meters: 60 devices: delivery failed" in ended.stdout
 
 
 def test_skewed_clocks_are_misjudged_and_strand_nobody(tmp_path: Path) -> None:

@@ -52,6 +52,16 @@ def test_message_that_was_sent_twice_may_arrive_twice() -> None:
     assert value(story, platform, "messages.sent == 0") == 1
 
 
+@pytest.mark.parametrize(("stat", "count"), [("sent", 3), ("queued", 2), ("lost", 1), ("duplicated", 1)])
+def test_downlinks_balance(stat: str, count: int) -> None:
+    story = Story().device()
+    for seq in (1, 2, 2, 7, None):
+        story.at(1.5, "received", device="d1", request_id="r", name="set_secret", seq=seq)
+    platform = [{"t": 1.0, "kind": "downlink", "device": "d1", "seq": seq, "queued": seq > 1} for seq in (1, 2, 3)]
+    unnumbered = {"t": 1.0, "kind": "downlink", "device": "d1", "queued": False}
+    assert value(story.end(2.0), [*platform, unnumbered], f"downlinks.{stat} == 0") == count
+
+
 def test_qos_0_is_neither_lost_nor_duplicated() -> None:
     story = Story().device().end(3.0)
     assert value(story, [uplink(1.0, 1, 1, qos=0), uplink(1.0, 1, 1, qos=0)], "messages.duplicated == 0") == 0
