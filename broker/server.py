@@ -94,6 +94,7 @@ class Platform:
             stored=stored,
             commands=commands,
             messages=Messages(registry, sessions, stored, delivery, journal),
+            clock=clock,
             journal=journal,
             statistics=statistics,
             loop_lag=lag,

@@ -98,6 +98,10 @@ class Control:
         url = f"{self.api}/_platform/devices/{device_id}/messages"
         return await self._call("POST", url, orjson.dumps(body))
 
+    async def advance_clock(self, seconds: float) -> Answer:
+        """Put the platform's wall clock forward."""
+        return await self._call("POST", f"{self.api}/_platform/clock", orjson.dumps({"advance": seconds}))
+
     async def journal(self) -> AsyncIterator[tuple[int, dict[str, Any]]]:
         """Follow the platform's journal: (number in its run, record), from the oldest it keeps.
 

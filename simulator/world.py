@@ -37,6 +37,7 @@ class World:
     scheduler: Scheduler
     ledger: Ledger
     journal: Journal
+    clock: Clock
 
     @property
     def open_links(self) -> int:
@@ -80,7 +81,7 @@ class Builder:
         twice = len(identities) - len({one.device_id for one in identities})
         if twice:
             raise UsageError(f"{twice} device ids stand in more than one fleet; a device belongs to one")
-        return World(fleets, engines, self._scheduler, ledger, self._journal), identities
+        return World(fleets, engines, self._scheduler, ledger, self._journal, self._clock), identities
 
     def _fleet(
         self, name: str, settings: model.Fleet, members: Sequence[Identity], seed: int, engine: LinkEngine

@@ -23,6 +23,7 @@ from broker.sessions import Session
 from broker.statistics import Statistics, resident_kb
 
 EVENTS_PER_CHUNK = 500
+LONGEST_ADVANCE_S = 366 * 86_400
 
 
 class CommandRequest(BaseModel):
@@ -40,6 +41,12 @@ class MessageRequest(BaseModel):
     payload: Any = Field(repr=False)
     topic: Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]+$")] | None = None
     qos: Literal[0, 1] = 1
+
+
+class ClockRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    advance: Annotated[float, Field(gt=0, le=LONGEST_ADVANCE_S, description="seconds")]
 
 
 def router(services: Services) -> APIRouter:
@@ -66,6 +73,13 @@ def router(services: Services) -> APIRouter:
         wanted = parse(MessageRequest, await request.body())
         fate = services.messages.send(device_id, wanted.topic, _payload(wanted.payload), wanted.qos)
         return json_response({"delivered": fate is Fate.SENT, "queued": fate is Fate.WAITING}, 202)
+
+    @api.post("/clock")
+    async def advance_clock(request: Request) -> Response:
+        wanted = parse(ClockRequest, await request.body())
+        services.clock.put_forward(wanted.advance)
+        services.journal.write("clock", advanced=wanted.advance)
+        return json_response({"utc": services.clock.utc().isoformat()})
 
     @api.get("/sessions")
     async def list_sessions(device_id: str | None = None) -> Response:

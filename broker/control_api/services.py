@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from broker.auth.registry import Registry
+from broker.clock import Clock
 from broker.commands import Commands
 from broker.journal import Journal
 from broker.messages import Messages
@@ -28,6 +29,7 @@ class Services:
     stored: StoredStates
     commands: Commands
     messages: Messages
+    clock: Clock
     journal: Journal
     statistics: Statistics
     loop_lag: LoopLag

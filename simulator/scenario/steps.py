@@ -12,6 +12,7 @@ from simulator.scenario.values import (
     FleetName,
     FleetNames,
     LiveExpectation,
+    PositiveSeconds,
     Seconds,
     SlotName,
     StepId,
@@ -30,6 +31,7 @@ class Verb(StrEnum):
     NETWORK = "network"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
+    ADVANCE_CLOCKS = "advance_clocks"
     WAIT = "wait"
 
 
@@ -87,6 +89,7 @@ class Step(Strict):
 
     Done when its work is done and `until` holds; failed when that takes longer than `timeout` seconds.
     `over`: seconds across which the devices' starts are spread.
+    `advance_clocks`: everybody's wall clock, the platform's too, is put forward by as much.
     """
 
     id: StepId
@@ -103,6 +106,7 @@ class Step(Strict):
     network: Network | None = None
     freeze: FleetNames | None = None
     unfreeze: FleetNames | None = None
+    advance_clocks: PositiveSeconds | None = None
     wait: Seconds | None = None
 
     @cached_property

@@ -70,9 +70,8 @@ class Verbs:
                 await self._call_for_each(step, self._control.freeze)
             case Verb.UNFREEZE:
                 await self._call_for_each(step, self._control.unfreeze)
-            case Verb.WAIT:
-                assert step.wait is not None, "the verb is its key"
-                await asyncio.sleep(step.wait)
+            case Verb.ADVANCE_CLOCKS | Verb.WAIT:
+                await self._let_time_pass(step)
 
     def _fleets(self, step: Step) -> list[Fleet]:
         return [self._world.fleets[name] for name in step.fleets]
@@ -126,6 +125,16 @@ class Verbs:
 
         await each([device for fleet in self._fleets(step) for device in fleet.drivers], RESETS_AT_ONCE, one)
         _fail_with(failures, step.verb)
+
+    async def _let_time_pass(self, step: Step) -> None:
+        """Wait, or put all wall clocks forward instead."""
+        if step.advance_clocks is None:
+            await asyncio.sleep(step.wait or 0.0)
+            return
+        answer = await self._control.advance_clock(step.advance_clocks)
+        if not answer.ok:
+            raise StepFailed(f"the platform's clock stays as it is: {answer.problem}")
+        self._world.clock.put_forward(step.advance_clocks)
 
     async def _reset(self, step: Step, aborted: Callable[[], str]) -> None:
         """Send the resets, wave after wave, unless `aborted` gives a reason; done when every reply is in."""

@@ -34,15 +34,19 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.passed_s = 0.0
+        self.ahead_s = 0.0
 
     def now(self) -> float:
         return 1000.0 + self.passed_s
 
     def utc(self) -> datetime:
-        return START + timedelta(seconds=self.passed_s)
+        return START + timedelta(seconds=self.passed_s + self.ahead_s)
 
     def wall(self) -> float:
         return self.utc().timestamp()
+
+    def put_forward(self, seconds: float) -> None:
+        self.ahead_s += seconds
 
     def advance(self, seconds: float) -> None:
         self.passed_s += seconds

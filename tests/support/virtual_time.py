@@ -68,3 +68,6 @@ class VirtualClock:
 
     def wall(self) -> float:
         return self.utc().timestamp()
+
+    def put_forward(self, seconds: float) -> None:
+        self._epoch += timedelta(seconds=seconds)

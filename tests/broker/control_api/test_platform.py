@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from broker import VERSION
-from tests.broker.rig import PRIMARY, FakeClock, Rig, connect, running
+from tests.broker.rig import PRIMARY, START, FakeClock, Rig, connect, running
 
 
 async def test_platform_describes_itself(rig: Rig) -> None:
@@ -101,6 +104,22 @@ async def test_statistics_count(rig: Rig) -> None:
     assert found["bytes_out"] > 0
     assert found["rss_kb"] > 1000
     assert found["loop_lag_p99_ms"] >= 0
+
+
+async def test_clock_put_forward_makes_an_hour_stale(rig: Rig) -> None:
+    checked = connect(sign_type=1)
+    async with await rig.login(checked):
+        answer = await rig.call("POST", "/_platform/clock", {"advance": 7200})
+        assert (answer.status, answer.body) == (200, {"utc": (START + timedelta(hours=2)).isoformat()})
+        assert list(await rig.sessions()) == ["d1"], "who is in stays in"
+    assert await rig.refusal(checked) == 4
+    assert rig.records("refused")[0]["reason"] == "stale_hour"
+    assert rig.records("clock")[0]["advanced"] == 7200
+
+
+@pytest.mark.parametrize("body", [{}, {"advance": 0}, {"advance": -1}, {"advance": 1e9}, {"advance": "2h"}])
+async def test_clock_goes_forward_only(rig: Rig, body: dict[str, object]) -> None:
+    assert (await rig.call("POST", "/_platform/clock", body)).status == 400
 
 
 async def test_shutdown_asks_for_the_end(rig: Rig) -> None:

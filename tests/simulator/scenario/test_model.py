@@ -105,6 +105,7 @@ ACTIONS: list[tuple[dict[str, Any], Any, tuple[str, ...]]] = [
     ({"network": {"fleet": "valves", "state": "down"}}, Network(fleet="valves", state="down"), ("valves",)),
     ({"freeze": ["meters"]}, ("meters",), ("meters",)),
     ({"unfreeze": ["meters"]}, ("meters",), ("meters",)),
+    ({"advance_clocks": "2h"}, 7200.0, ()),
     ({"wait": "500ms"}, 0.5, ()),
     ({"wait": 0}, 0.0, ()),
 ]
