@@ -61,19 +61,6 @@ def router(services: Services) -> APIRouter:
         count = await services.rotation.provision(parse_devices(await request.body()))
         return json_response({"provisioned": count})
 
-    @api.post("/devices/{device_id}/commands")
-    async def send_command(device_id: str, request: Request) -> Response:
-        wanted = parse(CommandRequest, await request.body())
-        command = Command(wanted.command_name, wanted.paras, wanted.service_id)
-        answer = await services.commands.send(device_id, command, wanted.timeout)
-        return json_response({"request_id": answer.request_id, "response": answer.response})
-
-    @api.post("/devices/{device_id}/messages")
-    async def send_message(device_id: str, request: Request) -> Response:
-        wanted = parse(MessageRequest, await request.body())
-        fate = services.messages.send(device_id, wanted.topic, _payload(wanted.payload), wanted.qos)
-        return json_response({"delivered": fate is Fate.SENT, "queued": fate is Fate.WAITING}, 202)
-
     @api.post("/clock")
     async def advance_clock(request: Request) -> Response:
         wanted = parse(ClockRequest, await request.body())
@@ -99,7 +86,23 @@ def router(services: Services) -> APIRouter:
     async def shut_down() -> None:
         services.stop()
 
+    _serve_downlinks(api, services)
     return api
+
+
+def _serve_downlinks(api: APIRouter, services: Services) -> None:
+    @api.post("/devices/{device_id}/commands")
+    async def send_command(device_id: str, request: Request) -> Response:
+        wanted = parse(CommandRequest, await request.body())
+        command = Command(wanted.command_name, wanted.paras, wanted.service_id)
+        answer = await services.commands.send(device_id, command, wanted.timeout)
+        return json_response({"request_id": answer.request_id, "response": answer.response})
+
+    @api.post("/devices/{device_id}/messages")
+    async def send_message(device_id: str, request: Request) -> Response:
+        wanted = parse(MessageRequest, await request.body())
+        fate = services.messages.send(device_id, wanted.topic, _payload(wanted.payload), wanted.qos)
+        return json_response({"delivered": fate is Fate.SENT, "queued": fate is Fate.WAITING}, 202)
 
 
 def _description(services: Services) -> dict[str, object]:

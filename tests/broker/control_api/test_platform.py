@@ -106,15 +106,17 @@ async def test_statistics_count(rig: Rig) -> None:
     assert found["loop_lag_p99_ms"] >= 0
 
 
-async def test_clock_put_forward_makes_an_hour_stale(rig: Rig) -> None:
+async def test_clock_put_forward_makes_an_hour_stale(tmp_path: Path) -> None:
     checked = connect(sign_type=1)
-    async with await rig.login(checked):
-        answer = await rig.call("POST", "/_platform/clock", {"advance": 7200})
-        assert (answer.status, answer.body) == (200, {"utc": (START + timedelta(hours=2)).isoformat()})
-        assert list(await rig.sessions()) == ["d1"], "who is in stays in"
-    assert await rig.refusal(checked) == 4
-    assert rig.records("refused")[0]["reason"] == "stale_hour"
-    assert rig.records("clock")[0]["advanced"] == 7200
+    async with running(tmp_path, clock=FakeClock()) as rig:
+        await rig.provision("d1")
+        async with await rig.login(checked):
+            answer = await rig.call("POST", "/_platform/clock", {"advance": 7200})
+            assert (answer.status, answer.body) == (200, {"utc": (START + timedelta(hours=2)).isoformat()})
+            assert list(await rig.sessions()) == ["d1"], "who is in stays in"
+        assert await rig.refusal(checked) == 4
+        assert rig.records("refused")[0]["reason"] == "stale_hour"
+        assert rig.records("clock")[0]["advanced"] == 7200
 
 
 @pytest.mark.parametrize("body", [{}, {"advance": 0}, {"advance": -1}, {"advance": 1e9}, {"advance": "2h"}])

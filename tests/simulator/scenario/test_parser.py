@@ -138,7 +138,7 @@ BAD = {
         7,
         "{id: up",
         "timeline.0: a step needs a verb: start, stop, reset_secret, deliver_secret, reconnect, network, freeze, "
-        "unfreeze, wait",
+        "unfreeze, advance_clocks, wait",
     ),
     ("id: rotate", "id: up"): (8, "up", "timeline.1.id: the id 'up' is used twice"),
     ("connected == 100%", "conected == 100%"): (
