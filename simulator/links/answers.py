@@ -1,4 +1,4 @@
-"""What the platform's answer to a CONNECT means for a device. Pure."""
+"""What the platform's answer to a CONNECT means for a device, and why it ends a connection. Pure."""
 
 from simulator.device.events import Accepted, Cause, Refused, Unreachable
 from wire.mqtt import ConnAck, ReasonCode
@@ -31,3 +31,8 @@ def outcome(attempt: int, answer: ConnAck, level: int = 4) -> Accepted | Refused
     if answer.code in busy:
         return Unreachable(attempt, f"server unavailable ({int(answer.code)})")
     return Refused(attempt, causes.get(answer.code, Cause.CONFIG), int(answer.code))
+
+
+def disconnect_reason(code: int) -> str:
+    """In words, why the platform sent DISCONNECT (MQTT 5.0 §3.14.2.1)."""
+    return f"{ReasonCode(code).name.replace('_', ' ').lower()} ({code:#04x})"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from simulator.device.events import Accepted, LinkLost, Unreachable
 from simulator.links.dialler import Dialler
-from simulator.links.link import Endpoint, LinkOptions
-from simulator.links.native import LINGER_S, NativeEngine, NativeLink
+from simulator.links.link import Endpoint, Link, LinkOptions
+from simulator.links.native import NativeEngine
 from simulator.links.outbox import Outbox
+from simulator.links.tcp import LINGER_S
 from simulator.scheduler import Scheduler
 from tests.support.link_bench import CREDENTIALS, link_bench
 from tests.support.link_owner import RecordingOwner
@@ -30,7 +31,7 @@ class Line:
 
     time: VirtualTime
     engine: NativeEngine
-    link: NativeLink
+    link: Link
     owner: RecordingOwner
     peer: Peer
 
