@@ -17,7 +17,6 @@ from simulator.fleet import drain
 from simulator.journal import Journal
 from simulator.lag import watch_lag
 from simulator.limits import check_room, collector_spared
-from simulator.links.native import NativeEngine
 from simulator.measure import Measures
 from simulator.oracle import Oracle
 from simulator.scenario.flow import until
@@ -78,7 +77,7 @@ class Play:
         crashes = _Crashes(journal)
         asyncio.get_running_loop().set_exception_handler(crashes.in_loop)
         async with asyncio.TaskGroup() as tasks:
-            builder = Builder(tasks, journal, self._clock, NativeEngine, crashes)
+            builder = Builder(tasks, journal, self._clock, crashes)
             world, identities = builder.build(self._scenario, target.endpoint)
             check_room(len(identities))
             if target.ours:

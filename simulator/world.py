@@ -19,13 +19,13 @@ from simulator.fleet import Fleet, Telemetry
 from simulator.identities import read_identities
 from simulator.journal import Journal
 from simulator.ledger import Identity, Ledger
+from simulator.links.engines import engine_named
 from simulator.links.link import Endpoint, LinkEngine, LinkOptions
 from simulator.scenario import model
 from simulator.scheduler import Scheduler
 
 PROFILE_DRAW = -1
 MQTT_LEVELS = {"3.1.1": 4, "5": 5}
-EngineFactory = Callable[[asyncio.TaskGroup, Scheduler, Endpoint, LinkOptions], LinkEngine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,11 @@ class Builder:
         tasks: asyncio.TaskGroup,
         journal: Journal,
         clock: Clock,
-        engine: EngineFactory,
         crashed: Callable[[str, Exception], None],
     ) -> None:
         self._tasks = tasks
         self._journal = journal
         self._clock = clock
-        self._engine = engine
         self._crashed = crashed
         self._scheduler = Scheduler(asyncio.get_running_loop())
 
@@ -76,7 +74,8 @@ class Builder:
                 level=MQTT_LEVELS[settings.mqtt],
                 clean=settings.session == "clean",
             )
-            engines.append(self._engine(self._tasks, self._scheduler, endpoint, options))
+            engine = engine_named(settings.link)
+            engines.append(engine(self._tasks, self._scheduler, endpoint, options))
             fleets[name] = self._fleet(name, settings, members, scenario.seed, engines[-1])
         twice = len(identities) - len({one.device_id for one in identities})
         if twice:

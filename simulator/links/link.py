@@ -6,7 +6,7 @@ The terminal event comes after the link's file descriptor is gone, so that the n
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from simulator.credentials import MqttCredentials
 from simulator.device.events import LinkEvent
@@ -65,6 +65,9 @@ class Link(Protocol):
 
     def cut(self, reason: str) -> None:
         """End the link as a broken network would; its terminal event follows."""
+
+
+EngineName = Literal["native", "paho"]
 
 
 class LinkEngine(Protocol):

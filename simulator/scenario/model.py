@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from simulator.device.profiles import PROFILES
+from simulator.links.link import EngineName
 from simulator.scenario.checks import dependencies, expectation_problems, timeline_problems
 from simulator.scenario.steps import Step
 from simulator.scenario.strict import Problem, Strict, refuse
@@ -99,7 +100,7 @@ class Fleet(Strict):
     sign: Bit | None = None
     keepalive: KeepaliveSeconds = 120
     clock_skew: SignedSeconds = 0.0
-    link: Annotated[Literal["native"], not_built_yet("paho", "aiomqtt", use="native")] = "native"
+    link: Annotated[EngineName, not_built_yet("aiomqtt", use="native or paho")] = "native"
     session: Literal["clean", "persistent"] = "clean"
     mqtt: MqttVersion = "3.1.1"
 

@@ -1,4 +1,4 @@
-"""The first figures of a fleet and its platform: `python -m tests.benchmarks.figures [devices]`.
+"""The first figures of a fleet and its platform: `python -m tests.benchmarks.figures [devices] [link]`.
 
 CPU seconds and resident memory of both processes, for one ramp of connects, an idle minute's worth of sessions, and
 one forced reset of everybody. Prints what was measured; asserts nothing.
@@ -18,7 +18,6 @@ from simulator.control import Control
 from simulator.embedded import EmbeddedPlatform, child_platform
 from simulator.journal import Journal
 from simulator.limits import check_room, collector_spared
-from simulator.links.native import NativeEngine
 from simulator.measure import Measures
 from simulator.oracle import Oracle
 from simulator.scenario.flow import until
@@ -45,13 +44,13 @@ def rss_kb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KB
 
 
-def scenario(devices: int) -> Scenario:
+def scenario(devices: int, link: str) -> Scenario:
     """Connect everybody as fast as it goes, let the counters settle, then reset and cut everybody at once."""
     return Scenario.model_validate(
         {
             "name": "figures",
             "intent": "routine",
-            "fleets": {"meters": {"count": devices}},
+            "fleets": {"meters": {"count": devices, "link": link}},
             "timeline": [
                 {"id": "up", "start": ["meters"], "until": "recovered == 100%", "timeout": "120s"},
                 {
@@ -90,19 +89,19 @@ class Meter:
         )
 
 
-async def main(devices: int) -> None:
-    check_room(devices)
+async def main(devices: str = "5000", link: str = "native") -> None:
+    check_room(int(devices))
     with tempfile.TemporaryDirectory() as folder:
         async with child_platform(Path(folder) / "platform.jsonl") as child, Control(child.api) as control:
-            await measure(devices, child, control, Path(folder) / "device.jsonl")
+            await measure(scenario(int(devices), link), child, control, Path(folder) / "device.jsonl")
 
 
-async def measure(devices: int, child: EmbeddedPlatform, control: Control, path: Path) -> None:
-    plan, oracle, journal = scenario(devices), Oracle(), Journal(SystemClock(), path)
+async def measure(plan: Scenario, child: EmbeddedPlatform, control: Control, path: Path) -> None:
+    oracle, journal = Oracle(), Journal(SystemClock(), path)
     journal.listeners.append(oracle.feed)
     async with asyncio.TaskGroup() as tasks:
-        meter = Meter(devices, child.pid)
-        builder = Builder(tasks, journal, SystemClock(), NativeEngine, crashed)
+        meter = Meter(plan.fleets["meters"].count or 0, child.pid)
+        builder = Builder(tasks, journal, SystemClock(), crashed)
         world, identities = builder.build(plan, child.mqtt)
         meter.show("devices made")
         meter.mark()
@@ -127,4 +126,4 @@ def crashed(device_id: str, error: Exception) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5000))
+        runner.run(main(*sys.argv[1:]))

@@ -13,6 +13,7 @@ from simulator.journal import Journal, Record
 from simulator.ledger import Identity, Ledger
 from simulator.links.link import Endpoint
 from simulator.links.native import NativeEngine
+from simulator.links.paho import PahoEngine
 from simulator.scenario.model import Fleet, Scenario
 from simulator.world import Builder, World, fleet_identities, share_out, shuffled
 
@@ -27,7 +28,7 @@ async def build(plan: Scenario) -> tuple[World, list[Identity], list[Record]]:
     journal = Journal(SystemClock())
     journal.listeners.append(records.append)
     async with asyncio.TaskGroup() as tasks:
-        builder = Builder(tasks, journal, SystemClock(), NativeEngine, lambda *_: None)
+        builder = Builder(tasks, journal, SystemClock(), lambda *_: None)
         world, identities = builder.build(plan, Endpoint("127.0.0.1", 1))
     return world, identities, records
 
@@ -80,6 +81,11 @@ async def test_fallback_profile_leaves_each_profile_its_own() -> None:
     world, _, _ = await build(scenario(meters={"count": 2, "fallback": "profile", "profiles": shares}))
     policies = {driver.device.keyring.fallback for driver in world.fleets["meters"].drivers.values()}
     assert policies == {Fallback.PRIMARY_THEN_SECONDARY, Fallback.PRIMARY_ONLY}
+
+
+async def test_each_fleet_has_the_link_engine_that_it_names() -> None:
+    world, _, _ = await build(scenario(a={"count": 1}, b={"count": 1, "link": "paho"}))
+    assert [type(engine) for engine in world.engines] == [NativeEngine, PahoEngine]
 
 
 async def test_device_in_two_fleets_is_refused(tmp_path: Path) -> None:

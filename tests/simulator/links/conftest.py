@@ -7,9 +7,10 @@ import pytest
 import uvloop
 
 from simulator.links.native import NativeEngine
+from simulator.links.paho import PahoEngine
 from tests.support.link_bench import EngineFactory
 
-ENGINES: dict[str, EngineFactory] = {"native": NativeEngine}
+ENGINES: dict[str, EngineFactory] = {"native": NativeEngine, "paho": PahoEngine}
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -12,8 +12,9 @@ import os
 import pytest
 
 from simulator.device.events import Accepted, Cause, LinkLost, Refused, Unreachable
+from simulator.links.greeting import connect_packet
 from simulator.links.link import LinkOptions
-from tests.support.link_bench import EngineFactory, link_bench
+from tests.support.link_bench import CREDENTIALS, EngineFactory, link_bench
 from tests.support.mqtt_server import Peer, accepting, silent
 from tests.support.ports import unused_port
 from tests.support.waiting import turns, until
@@ -36,12 +37,14 @@ async def resetting(peer: Peer) -> None:
 # -- before CONNACK
 
 
-async def test_connect_carries_the_credentials_and_the_keepalive(engine: EngineFactory) -> None:
-    async with link_bench(engine, accepting, options=LinkOptions(keepalive_s=77)) as bench:
+@pytest.mark.parametrize(("level", "clean"), [(4, True), (4, False), (5, True), (5, False)])
+async def test_connect_is_the_greeting(engine: EngineFactory, level: int, clean: bool) -> None:
+    options = LinkOptions(keepalive_s=77, level=level, clean=clean, session_expiry_s=600)
+    async with link_bench(engine, accepting, options=options) as bench:
         one = bench.open()
         await one.owner.accepted()
         one.close()
-    assert bench.server.peers[0].packets[0] == Connect("d1_0_0_2025010100", "d1", b"p" * 64, keepalive=77)
+    assert bench.server.peers[0].packets[0] == connect_packet(CREDENTIALS, options)
 
 
 async def test_fin_before_connack_is_unreachable(engine: EngineFactory) -> None:
@@ -172,8 +175,8 @@ MALFORMED = {
     "DISCONNECT": Disconnect().encode(),
     "second CONNACK": ConnAck().encode(),
     "QoS 2": Publish("t", b"", qos=2, packet_id=1).encode(),
-    "PUBACK without an id": b"\x40\x02\x00\x00",
-    "length without an end": b"\x30\xff\xff\xff\xff",
+    "PUBACK without an id": b"\x40\x00",
+    "length without an end": b"\x30\xff\xff\xff\xff\xff",
     "topic that is not UTF-8": b"\x30\x04\x00\x02\xff\xfe",
 }
 
@@ -194,12 +197,20 @@ async def test_broken_protocol_is_a_lost_link(engine: EngineFactory, data: bytes
 async def test_garbage_in_the_segment_of_connack_ends_an_accepted_link(engine: EngineFactory) -> None:
     async def babbling(peer: Peer) -> None:
         await peer.take(Connect)
-        await peer.send_bytes(ConnAck().encode() + b"\xff")
+        await peer.send_bytes(ConnAck().encode() + MALFORMED["garbage"])
 
     async with link_bench(engine, babbling) as bench:
         one = bench.open()
         assert isinstance(await one.owner.ended(), LinkLost)
         assert one.owner.events[0] == Accepted(1)
+
+
+async def test_open_link_holds_one_descriptor(engine: EngineFactory) -> None:
+    async with link_bench(engine, accepting) as bench:
+        one = bench.open()
+        await one.owner.accepted()
+        assert len(bench.link_descriptors()) == 1
+        one.close()
 
 
 # -- keepalive

@@ -7,7 +7,7 @@ from simulator.links.link import LinkOptions
 from tests.support.link_bench import EngineFactory, link_bench, messages, outbox_of
 from tests.support.mqtt_server import Peer
 from tests.support.waiting import until
-from wire.mqtt import ConnAck, Connect, Disconnect, Properties, PubAck, Publish, ReasonCode
+from wire.mqtt import ConnAck, Connect, Disconnect, PingReq, Properties, PubAck, Publish, ReasonCode
 
 OPTIONS = LinkOptions(level=5)
 
@@ -72,6 +72,17 @@ async def test_platform_narrows_the_window(engine: EngineFactory) -> None:
         await until(lambda: link.owner.told("acknowledged") == [1, 2, 3, 4, 5], "all are acknowledged, in order")
         link.close()
     assert seen == [3]
+
+
+async def test_platform_sets_the_keepalive(engine: EngineFactory) -> None:
+    async def hasty(peer: Peer) -> None:
+        await peer.take(Connect)
+        await peer.send(ConnAck(0, properties=Properties(server_keep_alive=1)))
+        await peer.take(PingReq)
+        peer.finish()
+
+    async with link_bench(engine, hasty, options=OPTIONS) as bench:
+        assert await bench.open(1).owner.ended() == LinkLost(1, "closed by the platform")
 
 
 async def test_refused_message_is_not_acknowledged_and_makes_room(engine: EngineFactory) -> None:

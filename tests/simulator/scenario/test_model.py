@@ -162,7 +162,7 @@ BAD_FLEETS: list[tuple[dict[str, Any], str, str]] = [
     ({"devices": 5}, "devices", "Value error, a .csv or .json file is needed, not 5"),
     ({"count": 1, "protocol": "lwm2m"}, "protocol", "Value error, lwm2m is not built yet; use mqtt"),
     ({"count": 1, "session": "kept"}, "session", "Input should be 'clean' or 'persistent'"),
-    ({"count": 1, "link": "paho"}, "link", "Value error, paho is not built yet; use native"),
+    ({"count": 1, "link": "aiomqtt"}, "link", "Value error, aiomqtt is not built yet; use native or paho"),
     ({"count": 1, "mqtt": "3.1"}, "mqtt", "Input should be '3.1.1' or '5'"),
     ({"count": 1, "sleep": "1h"}, "sleep", "Extra inputs are not permitted"),
     ({"count": 1, "sign": 2}, "sign", "Value error, 0 or 1 is needed, not 2"),
