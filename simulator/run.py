@@ -77,7 +77,7 @@ class Play:
         crashes = _Crashes(journal)
         asyncio.get_running_loop().set_exception_handler(crashes.in_loop)
         async with asyncio.TaskGroup() as tasks:
-            builder = Builder(tasks, journal, self._clock, crashes)
+            builder = Builder(journal, self._clock, crashes)
             world, identities = builder.build(self._scenario, target.endpoint)
             check_room(len(identities))
             if target.ours:

@@ -49,12 +49,10 @@ class Builder:
 
     def __init__(
         self,
-        tasks: asyncio.TaskGroup,
         journal: Journal,
         clock: Clock,
         crashed: Callable[[str, Exception], None],
     ) -> None:
-        self._tasks = tasks
         self._journal = journal
         self._clock = clock
         self._crashed = crashed
@@ -75,7 +73,7 @@ class Builder:
                 clean=settings.session == "clean",
             )
             engine = engine_named(settings.link)
-            engines.append(engine(self._tasks, self._scheduler, endpoint, options))
+            engines.append(engine(self._scheduler, endpoint, options))
             fleets[name] = self._fleet(name, settings, members, scenario.seed, engines[-1])
         twice = len(identities) - len({one.device_id for one in identities})
         if twice:

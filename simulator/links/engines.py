@@ -1,13 +1,12 @@
 """The engines that a fleet's links can run on, by the name that a scenario gives them."""
 
-import asyncio
 from collections.abc import Callable
 
 from simulator.links.link import Endpoint, EngineName, LinkEngine, LinkOptions
 from simulator.links.native import NativeEngine
 from simulator.scheduler import Scheduler
 
-EngineFactory = Callable[[asyncio.TaskGroup, Scheduler, Endpoint, LinkOptions], LinkEngine]
+EngineFactory = Callable[[Scheduler, Endpoint, LinkOptions], LinkEngine]
 
 
 def engine_named(name: EngineName) -> EngineFactory:

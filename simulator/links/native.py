@@ -1,15 +1,12 @@
-"""MQTT on `wire.mqtt` and asyncio.Protocol: one file descriptor and no task for a connected device."""
+"""MQTT on `wire.mqtt` and a bare socket: one file descriptor and no task for a connected device."""
 
-import asyncio
-import os
 import socket
-from typing import cast
 
-from simulator.links.adoption import adopt
 from simulator.links.answers import disconnect_reason
 from simulator.links.keepalive import Keepalive
 from simulator.links.link import Endpoint, LinkOptions
 from simulator.links.outbox import Message, as_publish
+from simulator.links.stream import Streams
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
 from simulator.scheduler import Scheduler
 from wire.mqtt import (
@@ -30,33 +27,28 @@ from wire.mqtt import (
 class NativeEngine(TcpEngine):
     """Opens native links to one endpoint for a fleet."""
 
-    def __init__(
-        self, tasks: asyncio.TaskGroup, scheduler: Scheduler, endpoint: Endpoint, options: LinkOptions
-    ) -> None:
+    def __init__(self, scheduler: Scheduler, endpoint: Endpoint, options: LinkOptions) -> None:
         super().__init__(scheduler, endpoint, options)
-        self._tasks = tasks
+        self.streams = Streams(self.loop)
 
     def client(self, link: TcpLink, sock: socket.socket) -> "NativeClient":
-        """Make the socket a client's transport; the task lives for two turns of the loop."""
-        client = NativeClient(self, link)
-        self._tasks.create_task(adopt(client, sock), name="link.adopt")
-        return client
+        return NativeClient(self, link, sock)
 
 
-class NativeClient(asyncio.Protocol):
+class NativeClient:
     """Talks MQTT for one link."""
 
-    __slots__ = ("_corked", "_decoder", "_ended", "_keepalive", "_level", "_link", "_scheduler", "_transport")
+    __slots__ = ("_decoder", "_ended", "_keepalive", "_level", "_link", "_scheduler", "_stream")
 
-    def __init__(self, engine: NativeEngine, link: TcpLink) -> None:
+    def __init__(self, engine: NativeEngine, link: TcpLink, sock: socket.socket) -> None:
         self._link = link
         self._scheduler = engine.scheduler
         self._level = engine.options.level
         self._decoder = Decoder(FROM_SERVER, version=self._level)
         self._keepalive = Keepalive(engine.options.keepalive_s)
-        self._transport: asyncio.Transport | None = None
-        self._corked: list[bytes] | None = None
         self._ended = False
+        self._stream = engine.streams.open(sock, self)
+        self._send(link.greeting())
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._send(Publish(topic, payload))
@@ -69,45 +61,28 @@ class NativeClient(asyncio.Protocol):
 
     def say_goodbye(self) -> None:
         self._send(Disconnect())
-        self._uncork()
         self._ended = True
-        if self._transport is not None:
-            self._transport.close()
+        self._stream.finish()
 
     def hang_up(self) -> None:
         self._ended = True
-        self._corked = None
-        if self._transport is not None:
-            self._transport.abort()
+        self._stream.close()
+        self._link.gone("closed")
 
-    # -- asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class derives from nothing
-        self._send(self._link.greeting())
-
-    def adopted(self) -> None:
-        """Let go of a transport that came too late: aborted any earlier, uvloop would close its descriptor twice."""
-        if self._ended:
-            self.hang_up()
+    # -- the stream
 
     def data_received(self, data: bytes) -> None:
-        """Take packets in; what they make us say goes out in one write."""
         self._keepalive.heard = self._scheduler.now()
-        self._corked = []
         try:
             self._decoder.feed(data)
             while not self._ended and (packet := self._decoder.next_packet()) is not None:
                 self._received(packet)
         except ProtocolError as error:
             self._link.fail(f"protocol error: {error}")
-        self._uncork()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def stream_ended(self, reason: str) -> None:
         self._ended = True
-        self._transport = None
-        number = getattr(exc, "errno", None)
-        self._link.gone(os.strerror(number) if number else "closed by the platform")
+        self._link.gone(reason)
 
     # -- packets
 
@@ -139,18 +114,9 @@ class NativeClient(asyncio.Protocol):
             self._send(PubAck(message.packet_id))
 
     def _send(self, packet: Packet) -> None:
-        if self._transport is None or self._ended:
-            return
-        self._keepalive.sent = self._scheduler.now()
-        if self._corked is None:
-            self._transport.write(packet.encode(self._level))
-        else:
-            self._corked.append(packet.encode(self._level))
-
-    def _uncork(self) -> None:
-        corked, self._corked = self._corked, None
-        if corked and self._transport is not None:
-            self._transport.write(b"".join(corked))
+        if not self._ended:
+            self._keepalive.sent = self._scheduler.now()
+            self._stream.write(packet.encode(self._level))
 
     # -- keepalive
 

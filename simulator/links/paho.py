@@ -19,7 +19,6 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode as PahoReason
 
 from simulator.links.answers import MQTT_5, disconnect_reason
-from simulator.links.link import Endpoint, LinkOptions
 from simulator.links.outbox import Message
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
 from simulator.scheduler import Scheduler
@@ -40,11 +39,6 @@ Result = TypeVar("Result")
 
 class PahoEngine(TcpEngine):
     """Opens links that paho talks on, to one endpoint for a fleet."""
-
-    def __init__(
-        self, _tasks: asyncio.TaskGroup, scheduler: Scheduler, endpoint: Endpoint, options: LinkOptions
-    ) -> None:
-        super().__init__(scheduler, endpoint, options)
 
     def client(self, link: TcpLink, sock: socket.socket) -> "PahoClient":
         return PahoClient(self, link, Line(sock))

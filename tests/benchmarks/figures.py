@@ -99,24 +99,23 @@ async def main(devices: str = "5000", link: str = "native") -> None:
 async def measure(plan: Scenario, child: EmbeddedPlatform, control: Control, path: Path) -> None:
     oracle, journal = Oracle(), Journal(SystemClock(), path)
     journal.listeners.append(oracle.feed)
-    async with asyncio.TaskGroup() as tasks:
-        meter = Meter(plan.fleets["meters"].count or 0, child.pid)
-        builder = Builder(tasks, journal, SystemClock(), crashed)
-        world, identities = builder.build(plan, child.mqtt)
-        meter.show("devices made")
-        meter.mark()
-        await provision(control, identities)
-        meter.show("provisioned")
-        with collector_spared():
-            for step in plan.timeline:
-                meter.mark()
-                alone = plan.model_copy(update={"timeline": (step.model_copy(update={"after": ()}),)})
-                await Runner(alone, world, control, Measures(oracle)).run()
-                meter.show(f"{step.id}: {oracle.steps[step.id].state}")
-        for driver in world.fleets["meters"].drivers.values():
-            driver.stop()
-        await until(lambda: not world.open_links)
-        world.scheduler.clear()
+    meter = Meter(plan.fleets["meters"].count or 0, child.pid)
+    builder = Builder(journal, SystemClock(), crashed)
+    world, identities = builder.build(plan, child.mqtt)
+    meter.show("devices made")
+    meter.mark()
+    await provision(control, identities)
+    meter.show("provisioned")
+    with collector_spared():
+        for step in plan.timeline:
+            meter.mark()
+            alone = plan.model_copy(update={"timeline": (step.model_copy(update={"after": ()}),)})
+            await Runner(alone, world, control, Measures(oracle)).run()
+            meter.show(f"{step.id}: {oracle.steps[step.id].state}")
+    for driver in world.fleets["meters"].drivers.values():
+        driver.stop()
+    await until(lambda: not world.open_links)
+    world.scheduler.clear()
     journal.close()
 
 

@@ -35,12 +35,11 @@ IMPATIENT = replace(STEADY, backoff=Backoff(Shape.FIXED, base_s=0.02))
 @contextlib.asynccontextmanager
 async def engine_for(broker: Mosquitto, keepalive_s: int = 60) -> AsyncIterator[NativeEngine]:
     """An engine that has no link left at the end."""
-    async with asyncio.TaskGroup() as tasks:
-        scheduler = Scheduler(asyncio.get_running_loop())
-        engine = NativeEngine(tasks, scheduler, Endpoint("127.0.0.1", broker.port), LinkOptions(keepalive_s))
-        yield engine
-        await until(lambda: not engine.open_links, "every link is closed")
-        scheduler.clear()
+    scheduler = Scheduler(asyncio.get_running_loop())
+    engine = NativeEngine(scheduler, Endpoint("127.0.0.1", broker.port), LinkOptions(keepalive_s))
+    yield engine
+    await until(lambda: not engine.open_links, "every link is closed")
+    scheduler.clear()
 
 
 def credentials(password: str = PASSWORD) -> MqttCredentials:

@@ -15,7 +15,7 @@ from tests.support.link_owner import RecordingOwner
 from tests.support.mqtt_server import Script, ScriptedServer, scripted_server
 from tests.support.waiting import turns, until
 
-EngineFactory = Callable[[asyncio.TaskGroup, Scheduler, Endpoint, LinkOptions], LinkEngine]
+EngineFactory = Callable[[Scheduler, Endpoint, LinkOptions], LinkEngine]
 
 CREDENTIALS = MqttCredentials("d1_0_0_2025010100", "d1", "p" * 64)
 
@@ -80,11 +80,11 @@ async def link_bench(
     loop = asyncio.get_running_loop()
     fallen_through: list[object] = []
     loop.set_exception_handler(lambda _loop, context: fallen_through.append(context))
-    async with scripted_server(*scripts) as server, asyncio.TaskGroup() as tasks:
+    async with scripted_server(*scripts) as server:
         others = asyncio.all_tasks()
         scheduler = Scheduler(loop)
         endpoint = Endpoint("127.0.0.1", server.port if port is None else port)
-        bench = Bench(factory(tasks, scheduler, endpoint, options or LinkOptions()), server)
+        bench = Bench(factory(scheduler, endpoint, options or LinkOptions()), server)
         yield bench
         await bench.check()
         scheduler.clear()

@@ -49,11 +49,11 @@ class Line:
 
 @contextlib.asynccontextmanager
 async def line(script: Script = accepting, keepalive_s: int = KEEPALIVE_S) -> AsyncIterator[Line]:
-    async with scripted_server(script) as server, asyncio.TaskGroup() as tasks:
+    async with scripted_server(script) as server:
         time = VirtualTime()
         options = LinkOptions(keepalive_s)
         scheduler = Scheduler(time)  # type: ignore[arg-type]
-        engine = NativeEngine(tasks, scheduler, Endpoint("127.0.0.1", server.port), options)
+        engine = NativeEngine(scheduler, Endpoint("127.0.0.1", server.port), options)
         owner = RecordingOwner(1)
         link = engine.open(owner, 1, CREDENTIALS, Outbox())
         await owner.accepted()
