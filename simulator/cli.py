@@ -37,7 +37,9 @@ Overrides = Annotated[
 @app.command()
 def run(
     scenario: Scenario,
-    platform: Annotated[str, typer.Option(help="'embedded', or the address of a control API (https://host).")] = "",
+    platform: Annotated[
+        str, typer.Option(help="'embedded', a control API (https://host), or any MQTT broker (mqtt://host).")
+    ] = "",
     report: Annotated[Path, typer.Option(help="The folder for journals and results.")] = DEFAULT_REPORT,
     seed: Annotated[int | None, typer.Option(help="Draws secrets, waves and jitter.")] = None,
     overrides: Overrides = None,
@@ -160,6 +162,8 @@ def main() -> None:
 def _platform_override(platform: str) -> list[str]:
     if platform in ("", "embedded"):
         return ["platform={kind: embedded}"] if platform else []
+    if platform.startswith("mqtt"):
+        return [f"platform={{kind: broker-only, mqtt: '{platform}'}}"]
     return ["platform.kind=remote", f"platform.api='{platform}'"]
 
 

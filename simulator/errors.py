@@ -3,7 +3,7 @@
 KeyturnError
 ├── UsageError            the request cannot be done as put: exit 2
 │   └── ScenarioError     (simulator.scenario.errors) the file, with line and column
-└── PlatformUnreachable   nobody answers at the control API: exit 3
+└── PlatformUnreachable   nobody answers at the control API, or at a bare broker: exit 3
 """
 
 
@@ -16,4 +16,4 @@ class UsageError(KeyturnError):
 
 
 class PlatformUnreachable(KeyturnError):
-    """The control API gave no answer at all; a refusal is an answer."""
+    """Nobody answered at all; a refusal is an answer."""

@@ -19,6 +19,7 @@ from simulator.lag import watch_lag
 from simulator.limits import check_room, collector_spared
 from simulator.measure import Measures
 from simulator.oracle import Oracle
+from simulator.scenario.demands import KEYTURNS_OWN, unmet
 from simulator.scenario.flow import until
 from simulator.scenario.model import Scenario
 from simulator.scenario.runner import Runner
@@ -62,6 +63,7 @@ class Play:
         journal.listeners.append(self.oracle.feed)
         try:
             async with open_target(self._scenario.platform, self._folder, owned=self._owned) as target:
+                self._check_demands(target)
                 await self._play(journal, target, watch)
         except BaseExceptionGroup as group:
             raise _first_known(group) or group from None
@@ -72,6 +74,15 @@ class Play:
             raise UsageError(f"{journal.failure}: without its journal a run cannot be judged")
         return self._ending
 
+    def _check_demands(self, target: Target) -> None:
+        """Refuse what only a keyturn platform has, when it turned out that this is none."""
+        if target.ours is not None:
+            return
+        because = f"{self._scenario.platform.api} is not a keyturn platform"
+        found = unmet(self._scenario.timeline, self._scenario.expect, KEYTURNS_OWN, because)
+        if messages := [problem.message for problem in found]:
+            raise UsageError("\n".join(messages))
+
     async def _play(self, journal: Journal, target: Target, watch: Watch | None) -> None:
         journal.header(source="simulator", run=uuid.uuid4().hex[:12], **_about(self._scenario))
         crashes = _Crashes(journal)
@@ -80,8 +91,8 @@ class Play:
             builder = Builder(journal, self._clock, crashes)
             world, identities = builder.build(self._scenario, target.endpoint)
             check_room(len(identities))
-            if target.ours:
-                await provision(target.control, identities)
+            if target.ours is not None:
+                await provision(target.ours, identities)
             company = [tasks.create_task(watch_lag(journal), name="lag")]
             if watch is not None:
                 company.append(tasks.create_task(watch(self.oracle, self.measures), name="watch"))
@@ -96,9 +107,9 @@ class Play:
 
     async def _write_end(self, journal: Journal, target: Target) -> None:
         lost = None
-        if target.ours:
+        if target.ours is not None:
             with contextlib.suppress(PlatformUnreachable):
-                lost = (await target.control.describe()).body.get("journal_records_lost")
+                lost = (await target.ours.describe()).body.get("journal_records_lost")
         ending = self._ending
         journal.write(
             "ended", interrupted=ending.interrupted, unreachable=ending.unreachable, platform_records_lost=lost

@@ -24,16 +24,20 @@ from simulator.scenario.model import Platform
 DEFAULT_MQTT_PORT = 1883
 COLLECT_TIMEOUT_S = 10.0
 RECONNECT_S = 0.25
+BROKER_TIMEOUT_S = 5.0
 NOT_OURS = "that platform is not a keyturn platform: its secrets are reset for good; say --i-own-this-fleet to go on"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where devices connect and whom the runner calls. `ours`: it answers `/_platform`, and keeps a journal."""
+    """Where devices connect and whom the runner calls: nobody, where there is a broker and nothing else.
 
-    control: Control
+    `ours`: the same control API, when it answers `/_platform` too and keeps a journal.
+    """
+
     endpoint: Endpoint
-    ours: bool
+    control: Control | None = None
+    ours: Control | None = None
 
 
 @asynccontextmanager
@@ -41,7 +45,10 @@ async def open_target(platform: Platform, folder: Path, *, owned: bool) -> Async
     """Start or find the platform; afterwards `folder/platform.jsonl` holds its journal, if it keeps one."""
     if platform.kind == "embedded":
         async with child_platform(folder / "platform.jsonl") as child, Control(child.api) as control:
-            yield Target(control, child.mqtt, ours=True)
+            yield Target(child.mqtt, control, ours=control)
+        return
+    if platform.kind == "broker-only":
+        yield Target(await _broker(platform))
         return
     assert platform.api is not None, "the model demands it"
     token = token_from(platform.token_env)
@@ -52,10 +59,10 @@ async def open_target(platform: Platform, folder: Path, *, owned: bool) -> Async
             raise UsageError(f"{platform.api}: {NOT_OURS}")
         endpoint = await _endpoint(platform, about.body.get("mqtt") if ours else None)
         if not ours:
-            yield Target(control, endpoint, ours=False)
+            yield Target(endpoint, control)
             return
         async with _collecting(control, folder / "platform.jsonl"):
-            yield Target(control, endpoint, ours=True)
+            yield Target(endpoint, control, ours=control)
 
 
 def _is_ours(api: str, about: Answer) -> bool:
@@ -73,6 +80,19 @@ def token_from(variable: str | None) -> str:
     if variable and not token:
         raise UsageError(f"the environment variable {variable} is empty; expected the API's token")
     return token
+
+
+async def _broker(platform: Platform) -> Endpoint:
+    """The address of a broker that takes connections: a run without one would only tell of unreachable devices."""
+    endpoint = await _endpoint(platform, None)
+    try:
+        async with asyncio.timeout(BROKER_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else f"no answer within {BROKER_TIMEOUT_S:g} s"
+        raise PlatformUnreachable(f"no MQTT broker at {platform.mqtt}: {reason}") from error
+    writer.close()
+    return endpoint
 
 
 async def _endpoint(platform: Platform, told: dict[str, Any] | None) -> Endpoint:

@@ -1,10 +1,13 @@
 """The README says what the code does: its generated parts are fresh, and nothing public is missing from it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from simulator.cli import app
 from simulator.scenario.model import Fleet, Platform
-from simulator.scenario.parser import packaged
+from simulator.scenario.parser import load, packaged
 from simulator.scenario.steps import Verb
 from tests.readme import README, SECTIONS, section
 
@@ -30,6 +33,13 @@ def test_every_scenario_key_is_documented(key: str) -> None:
 @pytest.mark.parametrize("name", packaged())
 def test_every_packaged_scenario_is_documented(name: str) -> None:
     assert f"`{name}`" in TEXT
+
+
+@pytest.mark.parametrize("scenario", re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL), ids=lambda text: text[:30])
+def test_every_scenario_shown_can_be_run(scenario: str, tmp_path: Path) -> None:
+    path = tmp_path / "shown.yaml"
+    path.write_text(scenario)
+    assert load(path).expect
 
 
 def test_every_command_is_documented() -> None:

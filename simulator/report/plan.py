@@ -11,12 +11,17 @@ from simulator.scenario.steps import DeliverSecret, Network, ResetSecret, Step
 def print_plan(console: Console, scenario: Scenario) -> None:
     """Print fleets, the timeline as a tree of what waits for what, and the expectations."""
     console.print(Text(scenario.name, style="bold"))
-    console.print(f"{scenario.intent}, seed {scenario.seed}, platform {scenario.platform.kind}\n", highlight=False)
+    console.print(f"{scenario.intent}, seed {scenario.seed}, platform {_platform(scenario)}\n", highlight=False)
     for name, fleet in scenario.fleets.items():
         console.print(f"fleet {name}: {_fleet(fleet)}", highlight=False)
     console.print(_timeline(scenario))
     for expectation in scenario.expect:
         console.print(f"expect {expectation}", highlight=False)
+
+
+def _platform(scenario: Scenario) -> str:
+    platform = scenario.platform
+    return " ".join(filter(None, (platform.kind, platform.api, platform.mqtt)))
 
 
 def _fleet(fleet: Fleet) -> str:

@@ -79,8 +79,9 @@ def _end(found: dict[str, Any]) -> RenderableType:
     ]
     parts += [f"{_count(end[name])} {name.replace('_', ' ')}" for name in ("stranded", "gave_up", "unsettled")]
     line = Text("At the end: " + ", ".join(parts))
-    if messages["sent"] is not None:
-        line.append(f"\nMessages:   {_told(messages, 'sent', 'lost', 'unconfirmed', 'duplicated')}")
+    if messages["sent"] is None:  # without the platform's journal the exposure is not known either
+        return line
+    line.append(f"\nMessages:   {_told(messages, 'sent', 'lost', 'unconfirmed', 'duplicated')}")
     if found["downlinks"]["sent"]:
         line.append(f"\nDownlinks:  {_told(found['downlinks'], 'sent', 'queued', 'lost', 'duplicated')}")
     if found["intent"] == "revocation" or found["exposure"]["max"]:

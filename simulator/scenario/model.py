@@ -1,6 +1,6 @@
 """A scenario: platform, fleets, timeline and expectations. The same model reads files and is built in Python."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from simulator.device.profiles import PROFILES
 from simulator.links.link import EngineName
 from simulator.scenario.checks import dependencies, expectation_problems, timeline_problems
+from simulator.scenario.demands import BEYOND_MQTT, unmet
 from simulator.scenario.steps import Step
 from simulator.scenario.strict import Problem, Strict, refuse
 from simulator.scenario.values import (
@@ -31,7 +32,7 @@ from simulator.suggestions import hint
 LARGEST_FLEET = 1_000_000
 LARGEST_MESSAGE = 1_048_576
 
-_REMOTE_ONLY = ("api", "mqtt", "token_env")
+_BELONGS_TO = {"api": ("remote",), "mqtt": ("remote", "broker-only"), "token_env": ("remote",)}
 
 
 def _url(value: str, *schemes: str) -> str:
@@ -47,12 +48,12 @@ def _url(value: str, *schemes: str) -> str:
 
 
 class Platform(Strict):
-    """Where the devices connect: a platform of our own for this run, or one that is already there.
+    """Where the devices connect: a platform of our own for this run, one that is already there, or any MQTT broker.
 
-    `mqtt` is asked of the platform when it is left out; `token_env` names the variable that holds the API's token.
+    `mqtt` is asked of a remote platform when it is left out; `token_env` names the variable that holds the API's token.
     """
 
-    kind: Annotated[Literal["embedded", "remote"], not_built_yet("broker-only", use="embedded or remote")] = "embedded"
+    kind: Literal["embedded", "remote", "broker-only"] = "embedded"
     api: Annotated[str, AfterValidator(lambda value: _url(value, "http", "https"))] | None = None
     mqtt: Annotated[str, AfterValidator(lambda value: _url(value, "mqtt"))] | None = None
     project_id: Token = "default"
@@ -65,9 +66,15 @@ class Platform(Strict):
     def _check_kind(self) -> Self:
         if self.kind == "remote" and self.api is None:
             raise ValueError("a remote platform needs api, the address of its control API")
-        if self.kind == "embedded":
-            strangers = [key for key in _REMOTE_ONLY if getattr(self, key) is not None]
-            refuse([Problem((key,), f"{key} belongs to a platform of kind remote") for key in strangers])
+        if self.kind == "broker-only" and self.mqtt is None:
+            raise ValueError("a broker-only platform needs mqtt, the address of the broker")
+        refuse(
+            [
+                Problem((key,), f"{key} belongs to a platform of kind {' or '.join(kinds)}")
+                for key, kinds in _BELONGS_TO.items()
+                if getattr(self, key) is not None and self.kind not in kinds
+            ]
+        )
         return self
 
 
@@ -147,6 +154,12 @@ class Scenario(Strict):
             [
                 *timeline_problems(self.timeline, self.fleets),
                 *expectation_problems(self.expect, self.timeline, self.fleets),
+                *self._demands_on_a_broker(),
             ]
         )
         return self
+
+    def _demands_on_a_broker(self) -> Iterator[Problem]:
+        if self.platform.kind == "broker-only":
+            because = f"{self.platform.mqtt} is an MQTT broker and nothing else"
+            yield from unmet(self.timeline, self.expect, BEYOND_MQTT, because)

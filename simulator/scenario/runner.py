@@ -18,7 +18,7 @@ from simulator.world import World
 class Runner:
     """Performs a scenario's timeline in a world, and records how every step went."""
 
-    def __init__(self, scenario: Scenario, world: World, control: Control, measures: Measures) -> None:
+    def __init__(self, scenario: Scenario, world: World, control: Control | None, measures: Measures) -> None:
         self._scenario = scenario
         self._world = world
         self._measures = measures

@@ -30,9 +30,9 @@ class StepFailed(Exception):
 class Verbs:
     """Performs one step's verb; `unanswered` are the devices whose last reset got no reply yet."""
 
-    def __init__(self, world: World, control: Control, seed: int) -> None:
+    def __init__(self, world: World, control: Control | None, seed: int) -> None:
         self._world = world
-        self._control = control
+        self._api = control
         self._seed = seed
         self._command_seq = itertools.count(1)
         self.unanswered: set[str] = set()
@@ -113,6 +113,11 @@ class Verbs:
         fleet.set_network(up=step.action.state == "up")
 
     # -- through the control API
+
+    @property
+    def _control(self) -> Control:
+        assert self._api is not None, "a scenario for a bare broker has no step that needs it"
+        return self._api
 
     async def _call_for_each(self, step: Step, call: Callable[[str], Awaitable[Answer]]) -> None:
         failures: list[str] = []

@@ -11,6 +11,7 @@ import pytest
 
 from simulator.report.folder import judge_folder
 from tests.support.commands import ENVIRONMENT, keyturn, serving
+from tests.support.ports import unused_port
 
 SMALL = """
 name: small
@@ -67,6 +68,34 @@ def test_unreachable_platform_is_exit_3(tmp_path: Path, small: Path) -> None:
     assert ended.returncode == 3
     assert "no answer from the control API" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_step_that_a_broker_cannot_serve_is_refused_before_anything_is_dialled(tmp_path: Path, small: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        url = f"mqtt://127.0.0.1:{broker.getsockname()[1]}"
+        ended = keyturn("run", small, "--platform", url, cwd=tmp_path)
+        broker.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            broker.accept()
+    assert ended.returncode == 2
+    first, line, _ = ended.stderr.splitlines()
+    reason = f"step 'rotate' needs a control API, but {url} is an MQTT broker and nothing else"
+    assert first == f"keyturn: {small}:8:32: timeline.1.reset_secret: {reason}"
+    assert line.strip().startswith("- {id: rotate, reset_secret:")
+    assert not (tmp_path / "keyturn-report").exists()
+
+
+def test_broker_that_is_not_there_is_exit_3(tmp_path: Path, small: Path) -> None:
+    small.write_text("".join(line for line in SMALL.splitlines(keepends=True) if "rotate" not in line))
+    url = f"mqtt://127.0.0.1:{unused_port()}"
+    ended = keyturn("run", small, "--platform", url, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (3, f"keyturn: no MQTT broker at {url}: Connection refused\n")
+
+
+def test_broker_with_tls_is_bad_usage(tmp_path: Path, small: Path) -> None:
+    ended = keyturn("run", small, "--platform", "mqtts://127.0.0.1", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "an address such as mqtt://host:port is needed, not 'mqtts://127.0.0.1'" in ended.stderr
 
 
 def test_report_folder_with_strangers_is_not_touched(tmp_path: Path, small: Path) -> None:

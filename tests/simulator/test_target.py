@@ -1,5 +1,6 @@
 """Whose platform it is: asked before anything is sent, and never guessed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 from aiohttp import web
 
 from simulator.errors import KeyturnError, PlatformUnreachable, UsageError
-from simulator.scenario.model import Platform
+from simulator.links.link import Endpoint
+from simulator.run import Play
+from simulator.scenario.model import Platform, Scenario
 from simulator.target import open_target
+from tests.support.ports import unanswering_port, unused_port
 
 
 class Stranger:
@@ -38,7 +42,7 @@ async def stranger() -> AsyncIterator[tuple[Stranger, str]]:
 
 async def opened(api: str, folder: Path, *, owned: bool = False, mqtt: str | None = None) -> bool:
     async with open_target(Platform(kind="remote", api=api, mqtt=mqtt), folder, owned=owned) as target:
-        return target.ours
+        return target.ours is not None
 
 
 async def test_server_that_says_yes_to_everything_is_not_ours(stranger: tuple[Stranger, str], tmp_path: Path) -> None:
@@ -72,3 +76,55 @@ async def test_broken_server_is_unreachable(stranger: tuple[Stranger, str], tmp_
     with pytest.raises(KeyturnError) as raised:
         await opened(api, tmp_path)
     assert isinstance(raised.value, PlatformUnreachable)
+
+
+DELIVER = {"id": "deliver", "deliver_secret": {"fleet": "meters", "slot": "primary"}}
+RESET = {"id": "reset", "reset_secret": {"fleet": "meters", "slot": "primary"}}
+
+
+async def test_owner_is_told_at_once_what_only_a_keyturn_platform_can_do(
+    stranger: tuple[Stranger, str], tmp_path: Path
+) -> None:
+    server, api = stranger
+    plan = Scenario.model_validate(
+        {
+            "name": "a stranger",
+            "platform": {"kind": "remote", "api": api, "mqtt": "mqtt://127.0.0.1:1"},
+            "fleets": {"meters": {"count": 1}},
+            "timeline": [{"id": "up", "start": ["meters"]}, RESET, DELIVER],
+            "expect": ["messages.lost == 0", "stranded == 0"],
+        }
+    )
+    with pytest.raises(UsageError) as raised:
+        await Play(plan, tmp_path, owned=True).run()
+    because = f"but {api} is not a keyturn platform"
+    assert str(raised.value).splitlines() == [
+        f"step 'deliver' needs keyturn's own API for commands, {because}",
+        f"messages needs the platform's journal, {because}",
+    ]
+    assert server.asked == [("GET", "/_platform")]
+
+
+async def test_bare_broker_has_an_address_and_nobody_to_call(tmp_path: Path) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as broker:
+        port = broker.sockets[0].getsockname()[1]
+        platform = Platform(kind="broker-only", mqtt=f"mqtt://127.0.0.1:{port}")
+        async with open_target(platform, tmp_path, owned=False) as target:
+            assert (target.endpoint, target.control, target.ours) == (Endpoint("127.0.0.1", port), None, None)
+
+
+@pytest.mark.parametrize(("host", "reason"), [("127.0.0.1", "Connection refused"), ("no.such.host.invalid", "")])
+async def test_broker_that_is_not_there_is_unreachable(tmp_path: Path, host: str, reason: str) -> None:
+    platform = Platform(kind="broker-only", mqtt=f"mqtt://{host}:{unused_port()}")
+    with pytest.raises(PlatformUnreachable, match=f"{host}.*{reason}"):
+        async with open_target(platform, tmp_path, owned=False):
+            pass
+
+
+async def test_broker_that_does_not_answer_is_given_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.target.BROKER_TIMEOUT_S", 0.1)
+    with unanswering_port() as port:
+        platform = Platform(kind="broker-only", mqtt=f"mqtt://127.0.0.1:{port}")
+        with pytest.raises(PlatformUnreachable, match=r"no answer within 0\.1 s"):
+            async with open_target(platform, tmp_path, owned=False):
+                pass

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import getpass
 import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -53,11 +54,11 @@ class Mosquitto:
 
     async def stop(self) -> None:
         """End it, and wait until it has ended."""
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            process.terminate()
-            async with asyncio.timeout(STOP_WITHIN_S):
-                await process.wait()
+        await self._end(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        """End it without a chance to say good-bye."""
+        await self._end(signal.SIGKILL)
 
     async def publish(self, topic: str, payload: str, qos: int = 0) -> None:
         """Publish with mosquitto_pub."""
@@ -71,6 +72,13 @@ class Mosquitto:
         """Fetch the first messages that were kept, as "topic payload", with mosquitto_sub."""
         printed = await self._run("mosquitto_sub", *KEEPER, "-t", topic_filter, "-C", str(count), "-v")
         return printed.splitlines()
+
+    async def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.send_signal(how)
+            async with asyncio.timeout(STOP_WITHIN_S):
+                await process.wait()
 
     async def _run(self, name: str, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(

@@ -278,7 +278,11 @@ def test_every_problem_is_told_at_once() -> None:
 
 ADDRESS = "Value error, an address such as {}://host:port is needed, not {!r}"
 BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
-    ({"kind": "broker-only"}, "kind", "Value error, broker-only is not built yet; use embedded or remote"),
+    ({"kind": "broker-only"}, "", "Value error, a broker-only platform needs mqtt, the address of the broker"),
+    ({"kind": "broker-only", "mqtt": "mqtt://h", "api": "http://h"}, "api",
+     "api belongs to a platform of kind remote"),
+    ({"kind": "broker-only", "mqtt": "http://h"}, "mqtt", ADDRESS.format("mqtt", "http://h")),
+    ({"mqtt": "mqtt://h"}, "mqtt", "mqtt belongs to a platform of kind remote or broker-only"),
     ({"kind": "remote"}, "", "Value error, a remote platform needs api, the address of its control API"),
     ({"api": "http://host"}, "api", "api belongs to a platform of kind remote"),
     ({"token_env": "T"}, "token_env", "token_env belongs to a platform of kind remote"),
@@ -289,7 +293,7 @@ BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "remote", "api": "http://h", "mqtt": "mqtts://h"}, "mqtt", ADDRESS.format("mqtt", "mqtts://h")),
     ({"project_id": "a/b"}, "project_id", "Value error, 1 to 64 characters of A-Za-z0-9_- are needed, not 'a/b'"),
     ({"ca": "x"}, "ca", "Extra inputs are not permitted"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("platform", "where", "message"), BAD_PLATFORMS, ids=lambda value: str(value)[:40])
@@ -300,6 +304,44 @@ def test_a_bad_platform_is_refused(platform: dict[str, Any], where: str, message
 def test_a_remote_platform_has_an_address() -> None:
     remote = Platform(kind="remote", api="https://iotda.example:8443/base", mqtt="mqtt://127.0.0.1:1883", token_env="T")
     assert remote.project_id == "default"
+
+
+BROKER = {"kind": "broker-only", "mqtt": "mqtt://h:1883"}
+BUT = "but mqtt://h:1883 is an MQTT broker and nothing else"
+BEYOND_A_BROKER: list[tuple[dict[str, Any], str, str]] = [
+    ({"reset_secret": {"fleet": "meters", "slot": "primary"}}, "reset_secret", "a control API"),
+    ({"freeze": ["meters"]}, "freeze", "a control API"),
+    ({"unfreeze": ["meters"]}, "unfreeze", "a control API"),
+    ({"deliver_secret": {"fleet": "meters", "slot": "primary"}}, "deliver_secret", "keyturn's own API for commands"),
+]
+
+
+@pytest.mark.parametrize(("step", "where", "supply"), BEYOND_A_BROKER, ids=lambda value: str(value)[:40])
+def test_step_that_a_bare_broker_cannot_serve_is_refused(step: dict[str, Any], where: str, supply: str) -> None:
+    found = problems(scenario, platform=BROKER, timeline=[{"id": "up", "start": ["meters"]}, {"id": "s1", **step}])
+    assert found == [(f"timeline.1.{where}", f"step 's1' needs {supply}, {BUT}")]
+
+
+@pytest.mark.parametrize(
+    "text", ["up: messages.lost == 0", "exposure.max < 5s", "misjudged == 0", "stale_sessions == 0"]
+)
+def test_expectation_that_needs_the_journal_of_a_bare_broker_is_refused(text: str) -> None:
+    metric = parse(text).metric
+    found = problems(scenario, platform=BROKER, expect=["connected == 100%", text])
+    assert found == [("expect.1", f"{metric} needs the platform's journal, {BUT}")]
+
+
+def test_what_devices_do_alone_is_done_with_a_bare_broker() -> None:
+    deliver = {"fleet": "meters", "slot": "primary", "via": "direct"}
+    network = {"fleet": "meters", "state": "down"}
+    verbs: list[dict[str, Any]] = [
+        {"network": network},
+        {"reconnect": {"fleet": "meters"}},
+        {"deliver_secret": deliver},
+    ]
+    timeline = [{"id": f"s{number}", **verb} for number, verb in enumerate([{"start": ["meters"]}, *verbs])]
+    built = scenario(platform=BROKER, timeline=timeline, expect=["s1: outage.p99 < 5s", "unreachable == 0"])
+    assert len(built.timeline) == 4
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "x" * 201, "\ud800"])

@@ -191,6 +191,19 @@ def test_very_many_mistakes_are_cut(file: Path) -> None:
     assert errors(file)[-1] == "… and 33 more"
 
 
+@pytest.mark.parametrize("in_file", [True, False])
+def test_what_a_bare_broker_cannot_serve_is_shown_in_its_line(file: Path, *, in_file: bool) -> None:
+    broker = "platform: {kind: broker-only, mqtt: 'mqtt://h:1'}"
+    text = SMALL.replace("outage.p99 < 10s", "messages.lost == 0")
+    file.write_text(f"{text}{broker}\n" if in_file else text)
+    found = errors(file, *(() if in_file else [broker.replace(": ", "=", 1)]))
+    because = "but mqtt://h:1 is an MQTT broker and nothing else"
+    assert found[0::3] == [
+        f"s.yaml:8:32: timeline.1.reset_secret: step 'rotate' needs a control API, {because}",
+        f"s.yaml:10:14: expect.0: messages needs the platform's journal, {because}",
+    ]
+
+
 GOOD_OVERRIDES: dict[str, Callable[[Scenario], object]] = {
     "fleets.meters.count=10000": lambda scenario: scenario.fleets["meters"].count == 10_000,
     "fleets.meters.telemetry.every=5s": lambda scenario: scenario.fleets["meters"].telemetry == Telemetry(every=5),
