@@ -4,9 +4,9 @@ import asyncio
 import json
 import sys
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,7 +14,11 @@ from rich.console import Console
 from simulator.errors import KeyturnError, PlatformUnreachable
 from simulator.verdict import ExitCode
 
+if TYPE_CHECKING:
+    from simulator.control import Control
+
 DEFAULT_REPORT = Path("keyturn-report")
+DEFAULT_API = "http://127.0.0.1:8080"
 
 app = typer.Typer(
     name="keyturn",
@@ -32,6 +36,8 @@ Scenario = Annotated[str, typer.Argument(help="A scenario file, or the name of a
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a value, e.g. fleets.meters.count=50.", metavar="PATH=VALUE")
 ]
+ControlApi = Annotated[str, typer.Option("--platform", help="The control API of a running platform.")]
+TokenVariable = Annotated[str, typer.Option("--token-env", help="The environment variable that holds its token.")]
 
 
 @app.command()
@@ -122,23 +128,49 @@ def serve(context: typer.Context) -> None:
 @devices_app.command("import")
 def import_devices(
     file: Annotated[Path, typer.Argument(help="CSV or JSON with device_id, primary, secondary.")],
-    platform: Annotated[str, typer.Option(help="The control API of a running platform.")] = "http://127.0.0.1:8080",
-    token_env: Annotated[str, typer.Option(help="The environment variable that holds its token.")] = "",
+    platform: ControlApi = DEFAULT_API,
+    token_env: TokenVariable = "",
 ) -> None:
     """Register devices with the secrets they already have at a running keyturn platform: all of them, or none."""
-    from simulator.control import Control
     from simulator.identities import read_identities
-    from simulator.target import token_from
     from simulator.world import provision
 
-    identities, token = read_identities(file), token_from(token_env)
-
-    async def register() -> None:
-        async with Control(platform, token=token) as control:
-            await provision(control, identities)
-
-    _in_loop(register())
+    identities = read_identities(file)
+    _call(platform, token_env, lambda control: provision(control, identities))
     Console().print(f"{len(identities)} devices registered at {platform}", highlight=False)
+
+
+@devices_app.command("list")
+def list_devices(
+    platform: ControlApi = DEFAULT_API,
+    token_env: TokenVariable = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show the devices of a running keyturn platform: their sessions, versions and fingerprints, never a secret."""
+    from simulator.inventory import registered
+    from simulator.report.devices import print_devices, print_devices_as_json
+
+    entries = _call(platform, token_env, registered)
+    (print_devices_as_json if as_json else print_devices)(Console(), entries)
+
+
+@devices_app.command("export")
+def export_devices(
+    file: Annotated[Path, typer.Argument(help="A new .ndjson file; it will hold secrets.")],
+    platform: ControlApi = DEFAULT_API,
+    token_env: TokenVariable = "",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
+) -> None:
+    """Write the devices of a running keyturn platform WITH THEIR SECRETS to a file, for import or a fleet's devices.
+
+    Secrets are in it as they are. Only your user can read it (mode 0600).
+    """
+    from simulator.identities import write_identities
+    from simulator.inventory import registered_identities
+
+    identities = _call(platform, token_env, registered_identities)
+    write_identities(file, identities, overwrite=force)
+    Console().print(f"{len(identities)} devices written to {file}, with their secrets", highlight=False)
 
 
 def main() -> None:
@@ -165,6 +197,20 @@ def _platform_override(platform: str) -> list[str]:
     if platform.startswith("mqtt"):
         return [f"platform={{kind: broker-only, mqtt: '{platform}'}}"]
     return ["platform.kind=remote", f"platform.api='{platform}'"]
+
+
+def _call(platform: str, token_env: str, work: "Callable[[Control], Coroutine[Any, Any, T]]") -> T:
+    """Do some work with a platform's control API."""
+    from simulator.control import Control
+    from simulator.target import token_from
+
+    token = token_from(token_env)
+
+    async def call() -> T:
+        async with Control(platform, token=token) as control:
+            return await work(control)
+
+    return _in_loop(call())
 
 
 def _in_loop(work: Coroutine[Any, Any, T]) -> T:

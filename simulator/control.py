@@ -80,11 +80,12 @@ class Control:
 
     async def provision(self, identities: Iterable[Identity]) -> Answer:
         """Register devices with their secrets in one call: all or none."""
-        lines = b"\n".join(
-            orjson.dumps({"device_id": one.device_id, "primary": one.primary, "secondary": one.secondary})
-            for one in identities
-        )
+        lines = b"\n".join(map(orjson.dumps, identities))
         return await self._call("POST", f"{self.api}/_platform/devices", lines, "application/x-ndjson")
+
+    async def devices(self, *, secrets: bool = False) -> Answer:
+        """List the registered devices: fingerprints of their secrets, or the secrets too."""
+        return await self._call("GET", f"{self.api}/_platform/devices?secrets={'true' if secrets else 'false'}")
 
     async def command(self, device_id: str, name: str, paras: dict[str, Any], *, timeout_s: float) -> Answer:
         """Send a command to an online device and wait for its response."""

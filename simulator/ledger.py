@@ -9,11 +9,15 @@ from simulator.device.keyring import Slot
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A device as it is provisioned."""
+    """A device as it is provisioned: as JSON, a line of what a keyturn platform registers."""
 
     device_id: str
     primary: str = field(repr=False)
     secondary: str | None = field(default=None, repr=False)
+    product_id: str | None = None
+    node_id: str | None = None
+    protocol: str = "mqtt"
+    secure_access: bool = False
 
 
 @dataclass(slots=True)

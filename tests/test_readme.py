@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cli import app
+from simulator.cli import app, devices_app
 from simulator.scenario.model import Fleet, Platform
 from simulator.scenario.parser import load, packaged
 from simulator.scenario.steps import Verb
@@ -43,6 +43,7 @@ def test_every_scenario_shown_can_be_run(scenario: str, tmp_path: Path) -> None:
 
 
 def test_every_command_is_documented() -> None:
-    for command in app.registered_commands:
-        name = command.name or getattr(command.callback, "__name__", "")
-        assert f"keyturn {name}" in TEXT
+    for group, commands in (("", app.registered_commands), ("devices ", devices_app.registered_commands)):
+        for command in commands:
+            name = command.name or getattr(command.callback, "__name__", "")
+            assert f"keyturn {group}{name}" in TEXT

@@ -1,7 +1,7 @@
 """The devices that the platform knows: each with two secret slots, and each secret with its version."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -70,6 +70,9 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self._devices)
+
+    def __iter__(self) -> Iterator[Device]:
+        return iter(self._devices.values())
 
     def get(self, device_id: str) -> Device | None:
         return self._devices.get(device_id)

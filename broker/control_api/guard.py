@@ -54,14 +54,16 @@ def limited(receive: Receive, limit: int) -> Receive:
     return receive_some
 
 
-def _is_ours(origin: bytes | None) -> bool:
-    if origin is None:
-        return True
+def names_loopback(url: str) -> bool:
     try:
-        host = urlsplit(origin.decode("ascii")).hostname
+        host = urlsplit(url).hostname
     except ValueError:
         return False
     return host is not None and is_loopback(host)
+
+
+def _is_ours(origin: bytes | None) -> bool:
+    return origin is None or names_loopback(origin.decode("latin-1"))
 
 
 def _media_type(headers: Headers) -> str:

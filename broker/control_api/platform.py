@@ -1,4 +1,4 @@
-"""Our own administration: provisioning, sessions, the journal as a stream, statistics, commands, stop."""
+"""Our own administration: devices, sessions, the journal as a stream, statistics, commands, stop."""
 
 from collections.abc import AsyncIterator
 from dataclasses import fields
@@ -14,7 +14,9 @@ from broker import VERSION
 from broker.access.delivery import Fate
 from broker.access.terms import VERSIONS
 from broker.commands import Command
-from broker.control_api.errors import json_response, parse
+from broker.control_api.errors import FORBIDDEN, error_response, json_response, parse
+from broker.control_api.guard import names_loopback
+from broker.control_api.inventory import listed, wants_secrets
 from broker.control_api.provisioning import parse_devices
 from broker.control_api.services import Services
 from broker.errors import InvalidInput
@@ -55,6 +57,15 @@ def router(services: Services) -> APIRouter:
     @api.get("")
     async def describe() -> Response:
         return json_response(_description(services))
+
+    @api.get("/devices")
+    async def list_devices(request: Request, secrets: str = "false") -> Response:
+        whole = wants_secrets(secrets)
+        if whole and services.token is None and not names_loopback(f"//{request.headers.get('host', '')}"):
+            # A page whose own name was bound to our address asks without an origin, but by that name.
+            return error_response(FORBIDDEN, "Secrets: expected to be addressed by a loopback name.")
+        devices = [listed(one, services.sessions.get(one.device_id), secrets=whole) for one in services.registry]
+        return json_response({"count": len(devices), "devices": devices})
 
     @api.post("/devices")
     async def provision(request: Request) -> Response:

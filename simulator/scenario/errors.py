@@ -32,6 +32,11 @@ class Place:
     column: int = 0
     text_column: int | None = None
 
+    @property
+    def is_override(self) -> bool:
+        """Whether it is on the command line, and not in the file."""
+        return self.row is None
+
     def report(self, message: str, *, path: str = "", column: int = 1) -> str:
         """The problem as lines; `column` counts from 1 inside the value's text."""
         about = f"{path}: {message}" if path else message

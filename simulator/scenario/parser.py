@@ -29,6 +29,7 @@ def load(source: str | Path, *, overrides: Sequence[str] = (), seed: int | None 
     _check_shape(document)
     for one in overrides if seed is None else [*overrides, f"seed={seed}"]:
         override(document, one)
+    _anchor_overridden_files(document)
     try:
         return Scenario.model_validate(document.value, context={"directory": path.parent})
     except ValidationError as error:
@@ -40,6 +41,15 @@ def packaged() -> dict[str, Path]:
     packs = _HERE / "packs"
     folder = packs if packs.is_dir() else _HERE.parents[1] / "scenarios"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _anchor_overridden_files(document: Document) -> None:
+    """On the command line a relative path starts at the current folder, in a scenario at the scenario's."""
+    fleets = document.value.get("fleets")
+    for name, fleet in fleets.items() if isinstance(fleets, dict) else ():
+        file = fleet.get("devices") if isinstance(fleet, dict) else None
+        if isinstance(file, str) and document.place(("fleets", name, "devices")).is_override:
+            fleet["devices"] = Path(file).absolute()
 
 
 def _locate(source: str | Path) -> Path:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 
 from simulator.device.keyring import Slot
 from simulator.expectations import Expectation, parse
+from simulator.identities import JSON_SUFFIXES
 from simulator.scenario.strict import Problem, refuse, repeated
 
 LONGEST_S = 3660 * 86_400.0
@@ -137,8 +138,8 @@ def _expectation(value: object, *, live: bool) -> Expectation:
 
 
 def _device_file(value: object, info: ValidationInfo) -> Path:
-    if not isinstance(value, str | Path) or Path(value).suffix.lower() not in (".csv", ".json"):
-        raise ValueError(f"a .csv or .json file is needed, not {said(value)}")
+    if not isinstance(value, str | Path) or Path(value).suffix.lower() not in (".csv", *JSON_SUFFIXES):
+        raise ValueError(f"a {', '.join(('.csv', *JSON_SUFFIXES))} file is needed, not {said(value)}")
     return Path((info.context or {}).get("directory", ""), value)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import UsageError
-from simulator.identities import read_identities
+from simulator.identities import read_identities, write_identities
 from simulator.ledger import Identity
 
 A = Identity("device-a", "primary-a", "secondary-a")
@@ -188,3 +188,48 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert problem(tmp_path, b"device_id,primary\n\xff\xfe").startswith(
         "fleet.csv: cannot be read as text: 'utf-8' codec can't decode byte 0xff"
     )
+
+
+C = Identity("p_c", "primary-c", None, product_id="p", node_id="c", protocol="coap", secure_access=True)
+
+
+def test_what_else_is_known_of_a_device_is_read_too(tmp_path: Path) -> None:
+    head = "device_id,primary,product_id,node_id,protocol,secure_access\n"
+    assert read(tmp_path, f"{head}p_c,primary-c,p,c,coap,true\ndevice_b,primary_b,,,,\n") == [C, B]
+    row = '{"device_id": "p_c", "primary": "primary-c", "product_id": "p", "node_id": "c", "protocol": "coap", '
+    assert read(tmp_path, row + '"secure_access": true}', "fleet.ndjson") == [C]
+    wrong = problem(tmp_path, row.replace('"c"', "5") + '"secure_access": false}', "fleet.ndjson")
+    assert wrong == "fleet.ndjson: device 1: bad node_id, expected text"
+    wrong = problem(tmp_path, row + '"secure_access": "yes"}', "fleet.ndjson")
+    assert wrong == "fleet.ndjson: device 1: bad secure_access, expected true or false"
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.jsonl", "out.JSON"])
+def test_written_devices_are_read_back_and_nobody_else_may_read_them(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    write_identities(path, [A, B, C], overwrite=False)
+    assert read_identities(path) == [A, B, C]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_devices_are_written_over_another_file_only_on_demand_and_to_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "out.ndjson"
+    path.write_text("precious")
+    path.chmod(0o644)
+    with pytest.raises(UsageError, match="there is such a file already"):
+        write_identities(path, [A], overwrite=False)
+    assert path.read_text() == "precious"
+    write_identities(path, [A], overwrite=True)
+    assert read_identities(path) == [A]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_devices_are_not_written_where_they_could_not_be_read_or_kept(tmp_path: Path) -> None:
+    for path, reason in (
+        (tmp_path / "out.csv", r"out\.csv: expected a name"),
+        (tmp_path / "no" / "out.json", "No such"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            write_identities(path, [A], overwrite=True)
+    assert list(tmp_path.iterdir()) == []

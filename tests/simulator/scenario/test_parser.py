@@ -223,6 +223,23 @@ def test_an_override_sets_one_value(file: Path, override: str) -> None:
     assert GOOD_OVERRIDES[override](load(file, overrides=[override]))
 
 
+@pytest.mark.parametrize("override", ["fleets.meters.devices=mine.csv", "fleets.meters={devices: mine.csv}"])
+def test_a_file_on_the_command_line_is_looked_for_in_the_current_folder(
+    file: Path, monkeypatch: pytest.MonkeyPatch, override: str
+) -> None:
+    here = file.parent / "elsewhere"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    file.write_text(SMALL.replace("count: 5", "devices: its/own.csv"))
+    assert load(file, overrides=[override]).fleets["meters"].devices == here / "mine.csv"
+    assert load(file, overrides=["fleets.meters.keepalive=60"]).fleets["meters"].devices == file.parent / "its/own.csv"
+
+
+def test_an_absolute_file_on_the_command_line_stays_what_it_is(file: Path) -> None:
+    scenario = load(file, overrides=["fleets.meters={devices: /lists/mine.ndjson}"])
+    assert scenario.fleets["meters"].devices == Path("/lists/mine.ndjson")
+
+
 BAD_OVERRIDES = {
     "fleets.meters": "path=value is needed, e.g. fleets.meters.count=100",
     "=5": "path=value is needed, e.g. fleets.meters.count=100",
