@@ -13,12 +13,12 @@ class Supply(StrEnum):
     """What only some platforms have."""
 
     CONTROL_API = "a control API"
-    COMMANDS = "keyturn's own API for commands"
+    OWN_API = "keyturn's own API"
     JOURNAL = "the platform's journal"
 
 
 BEYOND_MQTT = frozenset(Supply)
-KEYTURNS_OWN = frozenset({Supply.COMMANDS, Supply.JOURNAL})
+KEYTURNS_OWN = frozenset({Supply.OWN_API, Supply.JOURNAL})
 
 
 def unmet(
@@ -44,6 +44,8 @@ def _needed_by(step: Step) -> Supply | None:
             return Supply.CONTROL_API
         case Verb.DELIVER_SECRET:
             assert isinstance(step.action, DeliverSecret), "the verb's own model"
-            return Supply.COMMANDS if step.action.via == "command" else None
+            return None if step.action.via == "direct" else Supply.OWN_API
+        case Verb.ADVANCE_CLOCKS:
+            return Supply.OWN_API
         case _:
             return None

@@ -99,7 +99,7 @@ async def test_owner_is_told_at_once_what_only_a_keyturn_platform_can_do(
         await Play(plan, tmp_path, owned=True).run()
     because = f"but {api} is not a keyturn platform"
     assert str(raised.value).splitlines() == [
-        f"step 'deliver' needs keyturn's own API for commands, {because}",
+        f"step 'deliver' needs keyturn's own API, {because}",
         f"messages needs the platform's journal, {because}",
     ]
     assert server.asked == [("GET", "/_platform")]

@@ -312,7 +312,13 @@ BEYOND_A_BROKER: list[tuple[dict[str, Any], str, str]] = [
     ({"reset_secret": {"fleet": "meters", "slot": "primary"}}, "reset_secret", "a control API"),
     ({"freeze": ["meters"]}, "freeze", "a control API"),
     ({"unfreeze": ["meters"]}, "unfreeze", "a control API"),
-    ({"deliver_secret": {"fleet": "meters", "slot": "primary"}}, "deliver_secret", "keyturn's own API for commands"),
+    ({"deliver_secret": {"fleet": "meters", "slot": "primary"}}, "deliver_secret", "keyturn's own API"),
+    (
+        {"deliver_secret": {"fleet": "meters", "slot": "primary", "via": "message"}},
+        "deliver_secret",
+        "keyturn's own API",
+    ),
+    ({"advance_clocks": "1h"}, "advance_clocks", "keyturn's own API"),
 ]
 
 
