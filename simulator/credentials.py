@@ -6,11 +6,13 @@ vectors judge both.
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from wire.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class MqttCredentials:
     """The three credential fields of a CONNECT."""
 
@@ -25,7 +27,7 @@ def iotda_credentials(device_id: str, secret: str, utc: datetime, *, sign: int =
     The password is HMAC-SHA256 with the hour `YYYYMMDDHH` of `utc` as the key and the secret as the message. The
     client id carries the sign digit and the hour: 1 asks the platform to check the hour, 0 does not.
     """
-    hour = utc.strftime("%Y%m%d%H")
+    hour = utc.isoformat(timespec="hours")[:13].replace("-", "").replace("T", "")  # strftime takes five times as long
     password = hmac.digest(hour.encode(), secret.encode(), "sha256").hex()
     return MqttCredentials(f"{device_id}_0_{sign}_{hour}", device_id, password)
 

@@ -67,7 +67,7 @@ def guarded(method: Callable[Concatenate["Driver", P], None]) -> Callable[Concat
 class Driver:
     """A device, its link, and what it still has to deliver."""
 
-    __slots__ = ("_connect_seq", "_link", "_seq", "_signed", "around", "device", "outbox")
+    __slots__ = ("_connect_seq", "_link", "_mark", "_seq", "_signed", "around", "device", "outbox")
 
     def __init__(self, device: Device, around: Surroundings) -> None:
         self.device = device
@@ -76,6 +76,7 @@ class Driver:
         self._link: Link | None = None
         self._seq = 0
         self._connect_seq = 0
+        self._mark = ""
         self._signed: tuple[Candidate, MqttCredentials] | None = None
 
     @property
@@ -176,13 +177,8 @@ class Driver:
         self._apply(TimerFired(attempt))
 
     def _open(self, attempt: int, candidate: Candidate) -> None:
-        self._write(
-            "opened",
-            attempt=attempt,
-            slot=candidate.slot,
-            fingerprint=fingerprint(candidate.secret),
-            staged=candidate.staged,
-        )
+        self._mark = fingerprint(candidate.secret)
+        self._write("opened", attempt=attempt, slot=candidate.slot, fingerprint=self._mark, staged=candidate.staged)
         if self.around.network_up:
             self._link = self.around.engine.open(self, attempt, self._sign(candidate), self.outbox)
         else:
@@ -239,7 +235,7 @@ class Driver:
     def _note(self, event: LinkEvent) -> None:
         presented = self.device.presented
         assert presented is not None, "news of an attempt that never began"
-        secret = {"slot": presented.slot, "fingerprint": fingerprint(presented.secret)}
+        secret = {"slot": presented.slot, "fingerprint": self._mark}
         match event:
             case Accepted(attempt, session_present):
                 self._write("accepted", attempt=attempt, session_present=session_present, **secret)

@@ -2,12 +2,13 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from wire.mqtt import NO_PROPERTIES, Properties, Publish
+from wire.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Message:
     """What is delivered, to as many as want it; the payload may hold a secret.
 
@@ -33,7 +34,7 @@ class Message:
         return len(self.topic) + len(self.payload)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bounds:
     """How much may wait for one device."""
 

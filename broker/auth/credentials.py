@@ -6,8 +6,9 @@ Password: lower-case hex of HMAC-SHA256 with the hour as key and the secret as m
 
 import hmac
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+from wire.record import record
 
 _CLIENT_ID = re.compile(r"([A-Za-z0-9_-]{1,128})_([02])_([012])_([0-9]{10})")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{8,32}")
@@ -25,7 +26,7 @@ class Sign(Enum):
 _SIGNS = {sign.value: sign for sign in Sign}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientId:
     """A client id taken apart; `name` is a node id when `is_node_id`, else a device id."""
 

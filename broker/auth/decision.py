@@ -6,12 +6,13 @@ password and a stale hour are all return code 4.
 """
 
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from broker.auth.credentials import ClientId, Sign, parse_client_id, password
 from broker.auth.registry import Device, DeviceProtocol, Registry, Slot
+from wire.record import record
 
 BAD_CLIENT_ID, BAD_CREDENTIALS, NOT_AUTHORISED = 2, 4, 5
 
@@ -37,7 +38,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConnectRequest:
     """What a CONNECT says; `secure` tells whether it came over an encrypted port."""
 
@@ -48,7 +49,7 @@ class ConnectRequest:
     secure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Policy:
     """The bounds of a decision, both ends included."""
 
@@ -56,14 +57,14 @@ class Policy:
     keepalive_range_s: tuple[int, int] = (30, 1200)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accepted:
     device_id: str
     slot: Slot
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refused:
     """`code` is the CONNACK return code of 3.1.1, or a reason code that only MQTT 5 has.
 

@@ -1,11 +1,10 @@
 """What a device wants done. Data only; imperative."""
 
-from dataclasses import dataclass
-
 from simulator.device.keyring import Candidate
+from wire.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenLink:
     """Start attempt `attempt` with the candidate's secret; any older link is void."""
 
@@ -13,14 +12,14 @@ class OpenLink:
     candidate: Candidate
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CloseLink:
     """End the link of `attempt` cleanly; its news is no longer wanted."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WakeAt:
     """Send `TimerFired(attempt)` at `when` (monotonic seconds)."""
 

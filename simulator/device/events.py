@@ -4,10 +4,11 @@ Everything that a link or a timer reports carries the attempt that it belongs to
 dropped.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from simulator.device.keyring import Slot
+from wire.record import record
 
 
 class Cause(StrEnum):
@@ -18,22 +19,22 @@ class Cause(StrEnum):
     CONFIG = "config"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Started:
     """The device was switched on."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stopped:
     """The device was switched off."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimerFired:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SecretIssued:
     """A new secret reached the device, by whatever way."""
 
@@ -41,7 +42,7 @@ class SecretIssued:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accepted:
     """The platform took the device in; `session_present`: and had kept its session."""
 
@@ -49,7 +50,7 @@ class Accepted:
     session_present: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refused:
     """The platform answered no; `code` is the protocol's own number (CONNACK return code)."""
 
@@ -58,7 +59,7 @@ class Refused:
     code: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unreachable:
     """Nobody answered, or the answer was 'busy': no secret is to blame."""
 
@@ -66,7 +67,7 @@ class Unreachable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinkLost:
     """An accepted link ended without our wish."""
 

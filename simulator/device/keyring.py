@@ -68,7 +68,9 @@ class Keyring:
 
     def next(self) -> Candidate | None:
         """The candidate to present next, or None when each was refused in this round."""
-        return next((one for one in self.candidates() if one.secret not in self._refused), None)
+        slots, refused = self.fallback.slots, self._refused
+        left = [one for one in self.held if one.slot in slots and one.secret not in refused]
+        return min(left, key=self._order(), default=None)
 
     def present(self, candidate: Candidate) -> None:
         """Note what goes onto the wire now."""

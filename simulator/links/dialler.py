@@ -90,8 +90,7 @@ class Dialler:
             self._finish(dial, 0 if code == errno.EISCONN else code)
 
     def _socket(self) -> socket.socket:
-        sock = socket.socket(self._family, socket.SOCK_STREAM)
-        sock.setblocking(False)
+        sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         with contextlib.suppress(OSError):  # an older kernel: slower, not wrong
             sock.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, self._port_range)
         return sock

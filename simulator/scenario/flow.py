@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 POLL_S = 0.1
+LEAST_REST = 20
+"""Of the time that a look at the condition took: over many devices it must not become the load."""
 
 T = TypeVar("T")
 
@@ -23,6 +25,9 @@ async def each(items: Iterable[T], limit: int, work: Callable[[T], Awaitable[Non
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, looking ten times a second."""
+    """Wait for a condition, looking ten times a second, or less often when a look takes long."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     while not condition():
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(max(POLL_S, (loop.time() - began) * LEAST_REST))
+        began = loop.time()

@@ -1,6 +1,6 @@
 """CONNECT (MQTT 3.1.1 and 5.0 §3.1): who wants in, in which version, and what is to be said when it is gone."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Self
 
 from wire.mqtt.primitives import (
@@ -17,11 +17,12 @@ from wire.mqtt.primitives import (
 from wire.mqtt.properties import NO_PROPERTIES, Properties, encode_properties, read_properties
 from wire.mqtt.reason import ReasonCode
 from wire.mqtt.topics import topic_error
+from wire.record import record
 
 PROTOCOL_NAMES = {3: "MQIsdp", 4: "MQTT", 5: "MQTT"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Will:
     """What the server is to publish when the connection is lost (§3.1.2.5)."""
 
@@ -32,7 +33,7 @@ class Will:
     properties: Properties = NO_PROPERTIES
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connect:
     """§3.1. `level` is the protocol level: 5 for MQTT 5.0, 4 for 3.1.1, 3 for 3.1; `keepalive` is in seconds.
 

@@ -1,16 +1,16 @@
 """What a connection says of itself after CONNECT (MQTT 3.1.1 and 5.0 §3.2, §3.12 to §3.14)."""
 
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from wire.mqtt.primitives import PacketType, ProtocolError, Reader, frame, require_flags
 from wire.mqtt.properties import NO_PROPERTIES, Properties, encode_properties, read_properties
 from wire.mqtt.reason import CONNACK_CODES, DISCONNECT_CODES, ReasonCode, encode_reason
+from wire.record import record
 
 REFUSED_VERSION = b"\x00\x01"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConnAck:
     """§3.2. `code` 0 accepts.
 
@@ -55,7 +55,7 @@ class ConnAck:
         return cls(code, bool(present), properties)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Disconnect:
     """§3.14. A server sends it in 5.0 alone; 3.1.1 knows no code."""
 
@@ -86,7 +86,7 @@ class Disconnect:
         return cls(code, properties)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Empty:
     """A packet that is a fixed header and nothing more."""
 
@@ -102,14 +102,14 @@ class Empty:
         return cls()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PingReq(Empty):
     """§3.12."""
 
     KIND: ClassVar[PacketType] = PacketType.PINGREQ
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PingResp(Empty):
     """§3.13."""
 

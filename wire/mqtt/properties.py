@@ -16,6 +16,7 @@ from wire.mqtt.primitives import (
 )
 from wire.mqtt.reason import ReasonCode
 from wire.mqtt.topics import topic_error
+from wire.record import record
 
 CONNECT, CONNACK, WILL = PacketType.CONNECT, PacketType.CONNACK, PacketType.WILL
 PUBLISH, PUBACK, DISCONNECT = PacketType.PUBLISH, PacketType.PUBACK, PacketType.DISCONNECT
@@ -74,7 +75,7 @@ NO_PROPERTIES = Properties()
 """What every packet without properties shares."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Type:
     """A data type of §1.5 and the values that a property may have; `problem` says what is wrong with one."""
 
@@ -118,7 +119,7 @@ _BINARY = _Type(Reader.binary, encode_binary)
 _PAIR = _Type(_read_pair, _write_pair)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Row:
     """`repeats`: where the property may come more than once. `code`: what a wrong value is called."""
 

@@ -1,6 +1,6 @@
 """Messages and their acknowledgement (MQTT 3.1.1 and 5.0 §3.3, §3.4)."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Self
 
 from wire.mqtt.primitives import (
@@ -19,9 +19,10 @@ from wire.mqtt.primitives import (
 from wire.mqtt.properties import NO_PROPERTIES, Properties, decode_properties, encode_properties, read_properties
 from wire.mqtt.reason import PUBACK_CODES, ReasonCode, encode_reason
 from wire.mqtt.topics import topic_error
+from wire.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Publish:
     """§3.3. `packet_id` is 0 exactly when `qos` is 0; `topic` may be empty beside a topic alias.
 
@@ -73,7 +74,7 @@ class Publish:
         return cls(topic, body[start:], qos, packet_id, flags & 0x01 != 0, flags & 0x08 != 0, properties)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PubAck:
     """§3.4. 3.1.1 knows the packet identifier alone."""
 

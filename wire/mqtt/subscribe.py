@@ -1,6 +1,5 @@
 """Subscriptions and their acknowledgements (MQTT 3.1.1 and 5.0 §3.8 to §3.11)."""
 
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from wire.mqtt.primitives import (
@@ -16,9 +15,10 @@ from wire.mqtt.primitives import (
 from wire.mqtt.properties import NO_PROPERTIES, Properties, encode_properties, read_properties
 from wire.mqtt.reason import SUBACK_CODES, UNSUBACK_CODES, ReasonCode, ReasonCodes, encode_reason
 from wire.mqtt.topics import filter_error, is_shared, share_error
+from wire.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubscriptionOptions:
     """What 5.0 says of a subscription beside its QoS (§3.8.3.1).
 
@@ -33,7 +33,7 @@ class SubscriptionOptions:
 PLAIN = SubscriptionOptions()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subscribe:
     """§3.8. `filters` pairs each topic filter with the QoS asked for, in the order of the packet.
 
@@ -105,7 +105,7 @@ def _decode_options(text: str, byte: int) -> tuple[int, SubscriptionOptions]:
     return qos, options
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubAck:
     """§3.9. `codes` answers the filters in order: the granted QoS, or 0x80 for a failure (5.0: 0x80 and above)."""
 
@@ -136,7 +136,7 @@ class SubAck:
         return cls(packet_id, tuple(codes))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unsubscribe:
     """§3.10."""
 
@@ -166,7 +166,7 @@ class Unsubscribe:
         return cls(packet_id, tuple(filters), properties)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnsubAck:
     """§3.11. `codes` answers the filters in order; 3.1.1 knows the packet identifier alone."""
 
