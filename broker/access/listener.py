@@ -22,6 +22,8 @@ from broker.statistics import Statistics
 from wire.mqtt import ProtocolError, UnsupportedVersion
 
 BACKLOG = 4096
+TURNS_TO_A_LINK = 3
+"""So many turns of the loop lie, at most, between a connection that it accepts and `connection_made`."""
 
 
 class Handler(Protocol):
@@ -54,6 +56,7 @@ class Listener:
         self.clock = clock
         self.loop = asyncio.get_running_loop()
         self.links: set[Link] = set()
+        self.is_stopping = False
         self._to_write: list[Link] = []
         self._all_gone = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -67,12 +70,15 @@ class Listener:
         """Take no more clients, cut everybody, and wait until the last bytes are out."""
         if self._server is None or self._sweeper is None:
             return
+        self.is_stopping = True
         self._sweeper.cancel()
         self._server.close()
-        self._all_gone.clear()
         for link in list(self.links):
             link.cut(Ending.STOPPING)
-        if self.links:
+        for _ in range(TURNS_TO_A_LINK):
+            await asyncio.sleep(0)
+        while self.links:
+            self._all_gone.clear()
             await self._all_gone.wait()
 
     def forget(self, link: "Link") -> None:
@@ -133,6 +139,8 @@ class Link(asyncio.Protocol):
         self.peer = f"{host}:{port}"
         self._listener.links.add(self)
         self._listener.statistics.connections += 1
+        if self._listener.is_stopping:  # it was accepted before we took no more, and nobody else will end it
+            self.cut(Ending.STOPPING)
 
     def data_received(self, data: bytes) -> None:
         """The guard is here: whatever one client brings about, it ends that client's link and no other."""
@@ -159,11 +167,14 @@ class Link(asyncio.Protocol):
         self.cut(Ending.CONNECTION_LOST)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why a socket broke changes nothing
+        """Let go of all that leads back here: what was received must not wait for the collector, which comes rarely."""
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._listener.forget(self)
         self.cut(Ending.CONNECTION_LOST)
+        self.session = None
 
     def accept(self, session: Session, patience_s: float, connack: bytes) -> None:
         """Answer CONNECT with success; from now on the client may be silent for `patience_s`."""
