@@ -21,11 +21,17 @@ from broker.clock import Clock
 from broker.errors import SettingsError
 
 INT64 = 1 << 63
+MAX_TEXT = 256
 
 
 def plain_integer(value: object) -> int | None:
     """Return what a peer sent if it is fit for a record: no JSON but a 64-bit integer, which can hold no secret."""
     return value if type(value) is int and -INT64 <= value < INT64 else None
+
+
+def beginning(text: str) -> str:
+    """Return as much of a peer's text as a record may hold: the ring is bounded in records, a peer's text is not."""
+    return text[:MAX_TEXT]
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from broker.access.terms import PLAIN, VERSIONS, Terms, session_expiry_s, terms_
 from broker.auth.decision import Accepted, ConnectRequest, Policy, Reason, Refused, decide
 from broker.auth.registry import Registry
 from broker.clock import Clock
-from broker.journal import Journal
+from broker.journal import Journal, beginning
 from broker.sessions import Ending, Session, Sessions
 from broker.settings import Settings
 from broker.statistics import Statistics
@@ -17,7 +17,6 @@ from broker.stored import Loss, StoredStates
 from wire.mqtt import NO_PROPERTIES, Connect, ReasonCode
 
 BAD_VERSION, UNAVAILABLE = 1, 3
-MAX_CLIENT_ID_SHOWN = 256
 LEAST_PACKET_SIZE = 64
 """Room for every packet that says no more than it must, our longest CONNACK among them."""
 
@@ -60,7 +59,8 @@ class Admission:
         self._sessions.cut(verdict.device_id, Ending.TAKE_OVER)
         self._accept(link, packet, terms, verdict)
         if packet.will is not None:
-            self._journal.write("dropped", device=verdict.device_id, topic=packet.will.topic, reason="will_ignored")
+            topic = beginning(packet.will.topic)
+            self._journal.write("dropped", device=verdict.device_id, topic=topic, reason="will_ignored")
 
     def refuse_version(self, link: Link, level: int) -> None:
         """Answer a CONNECT of an MQTT version that we do not speak, in the nearest one that we do."""
@@ -127,7 +127,7 @@ class Admission:
         self._journal.write(
             "refused",
             device=verdict.claimed,
-            client_id=client_id and client_id[:MAX_CLIENT_ID_SHOWN],
+            client_id=client_id and beginning(client_id),
             code=code,
             reason=verdict.reason,
             peer=link.peer,

@@ -7,7 +7,7 @@ from broker.access.downlinks import Downlinks
 from broker.access.payloads import sequence_number
 from broker.access.queue import Message
 from broker.clock import Clock
-from broker.journal import Journal
+from broker.journal import Journal, beginning
 from broker.sessions import Session, Sessions
 from broker.statistics import Statistics
 from broker.stored import StoredStates
@@ -107,4 +107,4 @@ class Delivery:
     def _drop(self, device_id: str, what: Message | Publish, reason: str) -> None:
         seq = sequence_number(what.payload)
         numbered = {} if seq is None else {"seq": seq}
-        self._journal.write("dropped", device=device_id, topic=what.topic, reason=reason, **numbered)
+        self._journal.write("dropped", device=device_id, topic=beginning(what.topic), reason=reason, **numbered)

@@ -11,7 +11,7 @@ from broker.access.router import Grant, Router
 from broker.access.topics import Realm, realm
 from broker.access.uplinks import Uplinks
 from broker.commands import Commands
-from broker.journal import Journal
+from broker.journal import Journal, beginning
 from broker.sessions import Ending, Session
 from broker.settings import Settings
 from broker.statistics import Statistics
@@ -120,7 +120,7 @@ class Gate:
         self._statistics.messages += 1
         code = ReasonCode.SUCCESS
         if packet.retain:
-            self._journal.write("dropped", device=session.device_id, topic=packet.topic, reason="retain_ignored")
+            self._drop(session, packet.topic, "retain_ignored")
         match realm(session.device_id, packet.topic):
             case Realm.SYSTEM:
                 self._uplinks.take(session, packet)
@@ -166,4 +166,7 @@ class Gate:
 
     def _drop_foreign(self, session: Session, topic: str, reason: str) -> None:
         self._statistics.dropped_foreign += 1
-        self._journal.write("dropped", device=session.device_id, topic=topic, reason=reason)
+        self._drop(session, topic, reason)
+
+    def _drop(self, session: Session, topic: str, reason: str) -> None:
+        self._journal.write("dropped", device=session.device_id, topic=beginning(topic), reason=reason)

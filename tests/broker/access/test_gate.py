@@ -139,6 +139,15 @@ async def test_foreign_subscription_fails_and_the_others_are_granted(rig: Rig, h
     assert (record["device"], record["topic"], record["reason"]) == ("d1", how, "foreign_subscribe")
 
 
+async def test_journal_holds_no_more_than_the_beginning_of_a_long_topic(rig: Rig) -> None:
+    topic = "$oc/" + "x" * 60_000
+    async with await rig.login(connect(will=Will(topic, b"gone"))) as client:
+        assert await subscribe(client, (topic, 1)) == (0x80,)
+        client.send(Publish(topic, b"", 1, 5, retain=True))
+        assert await client.receive() == PubAck(5)
+    assert [one["topic"] for one in rig.records("dropped")] == [topic[:256]] * 4
+
+
 @BOTH_VERSIONS
 async def test_foreign_publish_is_acknowledged_dropped_and_counted(rig: Rig, level: int) -> None:
     topic = "$oc/devices/d2/sys/messages/up"
