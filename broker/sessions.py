@@ -55,9 +55,13 @@ class Session:
     downlinks: Downlinks = field(repr=False)
     keep_s: int = 0
 
-    def send(self, packet: Packet) -> None:
-        """Send a packet in the client's MQTT version."""
-        self.link.send(packet.encode(self.terms.level))
+    def send(self, packet: Packet) -> bool:
+        """Send a packet in the client's MQTT version, unless the client takes none of that size [MQTT-3.1.2-24]."""
+        data = packet.encode(self.terms.level)
+        if len(data) > self.terms.maximum_packet_size:
+            return False
+        self.link.send(data)
+        return True
 
 
 class Sessions:

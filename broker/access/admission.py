@@ -14,11 +14,9 @@ from broker.sessions import Ending, Session, Sessions
 from broker.settings import Settings
 from broker.statistics import Statistics
 from broker.stored import Loss, StoredStates
-from wire.mqtt import NO_PROPERTIES, Connect, ReasonCode
+from wire.mqtt import Connect, ReasonCode
 
 BAD_VERSION, UNAVAILABLE = 1, 3
-LEAST_PACKET_SIZE = 64
-"""Room for every packet that says no more than it must, our longest CONNACK among them."""
 
 
 class Admission:
@@ -51,8 +49,8 @@ class Admission:
         terms = terms_of(packet)
         request = ConnectRequest(packet.client_id, packet.username, packet.password, packet.keepalive)
         verdict = decide(self._registry, request, self._clock.utc(), self._policy)
-        if packet.level == 5 and isinstance(verdict, Accepted):
-            verdict = _beyond_our_offer(packet, verdict) or verdict
+        if isinstance(verdict, Accepted):
+            verdict = self._beyond_our_offer(packet, terms, verdict) or verdict
         if isinstance(verdict, Refused):
             self._refuse(link, packet.client_id, terms, verdict)
             return
@@ -135,18 +133,17 @@ class Admission:
         )
         link.refuse(refusal(terms, code, verdict.reason, self._settings))
 
-
-def _beyond_our_offer(packet: Connect, verdict: Accepted) -> Refused | None:
-    """Refuse what a client of MQTT 5 must not be let in with; a client of 3.1.1 could not be told."""
-    will, asked = packet.will, packet.properties
-    if will is not None and will.retain:
-        return Refused(ReasonCode.RETAIN_NOT_SUPPORTED, Reason.WILL_NOT_SUPPORTED, verdict.device_id)
-    if will is not None and will.qos > 1:
-        return Refused(ReasonCode.QOS_NOT_SUPPORTED, Reason.WILL_NOT_SUPPORTED, verdict.device_id)
-    if asked is NO_PROPERTIES:
+    def _beyond_our_offer(self, packet: Connect, terms: Terms, verdict: Accepted) -> Refused | None:
+        """Refuse what a client of MQTT 5 must not be let in with; earlier versions cannot be told, and are not."""
+        if packet.level < 5:
+            return None
+        will, device_id = packet.will, verdict.device_id
+        if will is not None and will.retain:  # [MQTT-3.2.2-13]
+            return Refused(ReasonCode.RETAIN_NOT_SUPPORTED, Reason.WILL_NOT_SUPPORTED, device_id)
+        if will is not None and will.qos > 1:  # [MQTT-3.2.2-12]
+            return Refused(ReasonCode.QOS_NOT_SUPPORTED, Reason.WILL_NOT_SUPPORTED, device_id)
+        if packet.properties.authentication_method is not None:  # 5.0 §4.12
+            return Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, Reason.AUTHENTICATION_METHOD, device_id)
+        if terms.maximum_packet_size < self._greeting.longest:
+            return Refused(ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR, Reason.PACKET_SIZE_TOO_SMALL, device_id)
         return None
-    if asked.authentication_method is not None:
-        return Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, Reason.AUTHENTICATION_METHOD, verdict.device_id)
-    if asked.maximum_packet_size is not None and asked.maximum_packet_size < LEAST_PACKET_SIZE:
-        return Refused(ReasonCode.PACKET_TOO_LARGE, Reason.PACKET_SIZE_TOO_SMALL, verdict.device_id)
-    return None

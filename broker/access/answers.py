@@ -6,7 +6,7 @@ device, and it is left out when the client asked for none or takes no packet of 
 
 from dataclasses import replace
 
-from broker.access.terms import Terms
+from broker.access.terms import PLAIN, Terms
 from broker.auth.decision import Reason
 from broker.sessions import Ending
 from broker.settings import Settings
@@ -28,6 +28,7 @@ REFUSAL_TEXTS = {
     Reason.AUTHENTICATION_METHOD: "no authentication method is offered, expected user name and password",
     Reason.WILL_NOT_SUPPORTED: "a will with QoS 2 or RETAIN is not offered",
     Reason.FROZEN: "the device is frozen",
+    Reason.PACKET_SIZE_TOO_SMALL: "the maximum packet size leaves no room for a CONNACK",
     Reason.SECURE_ACCESS_REQUIRED: "the device is allowed on encrypted ports only",
 }
 
@@ -71,6 +72,8 @@ class Greeting:
             shared_subscription_available=0,
         )
         self._usual = {present: ConnAck(0, present, self._offer).encode(5) for present in (False, True)}
+        self.longest = len(self.encode(PLAIN[5], present=False, expiry_s=0))
+        """What a client must take, in bytes, to be told what we do not offer (5.0 §3.2.2.3.4 and on)."""
 
     def encode(self, terms: Terms, present: bool, expiry_s: int | None = None) -> bytes:
         """Say whether a stored state was present, and how long it will be kept if not as long as was asked for."""
@@ -82,7 +85,7 @@ class Greeting:
 
 
 def refusal(terms: Terms, code: int, reason: Reason, settings: Settings) -> bytes:
-    """The CONNACK that refuses with a code that `code_for` made."""
+    """The CONNACK that refuses with a code that `code_for` made; nothing if the client does not take even that."""
     text = REFUSAL_TEXTS.get(reason)
     if reason is Reason.KEEPALIVE_OUT_OF_RANGE:
         text = "expected a keep alive of {} to {} s".format(*settings.keepalive_range_s)
@@ -103,7 +106,8 @@ def _explained(packet: ConnAck | Disconnect, terms: Terms, text: str | None) -> 
         longer = replace(packet, properties=Properties(reason_string=text)).encode(5)
         if len(longer) <= terms.maximum_packet_size:
             return longer
-    return packet.encode(terms.level)
+    plain = packet.encode(terms.level)
+    return plain if len(plain) <= terms.maximum_packet_size else b""
 
 
 def _packet_size(body: int) -> int:

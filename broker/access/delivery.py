@@ -11,7 +11,9 @@ from broker.journal import Journal, beginning
 from broker.sessions import Session, Sessions
 from broker.statistics import Statistics
 from broker.stored import StoredStates
-from wire.mqtt import Publish
+from wire.mqtt import Publish, SubAck, UnsubAck
+
+TOO_LARGE = "too_large"
 
 
 class Fate(Enum):
@@ -75,6 +77,12 @@ class Delivery:
         """Send what a session has inherited."""
         self._pump(session)
 
+    def answer(self, session: Session, packet: SubAck | UnsubAck) -> None:
+        """Send what a client waits for; it may be as long as the request, and more than the client takes."""
+        if not session.send(packet):
+            self._statistics.dropped_too_large += 1
+            self._journal.write("dropped", device=session.device_id, packet=packet.KIND.name, reason=TOO_LARGE)
+
     def _wait(self, device_id: str, downlinks: Downlinks, message: Message) -> None:
         for lost in downlinks.offer(message):
             self._statistics.dropped_queue_full += 1
@@ -94,13 +102,11 @@ class Delivery:
 
     def _send(self, session: Session, packet: Publish) -> bool:
         """Send a packet; one that its receiver does not take counts as delivered [MQTT-3.1.2-25]."""
-        data = packet.encode(session.terms.level)
-        if len(data) <= session.terms.maximum_packet_size:
+        if session.send(packet):
             self._statistics.delivered += 1
-            session.link.send(data)
             return True
         self._statistics.dropped_too_large += 1
-        self._drop(session.device_id, packet, "too_large")
+        self._drop(session.device_id, packet, TOO_LARGE)
         session.downlinks.acknowledged(packet.packet_id)
         return False
 

@@ -142,7 +142,7 @@ class Gate:
         )
         if self._settings.strict_topics and any(code >= FAILURE for code in codes):
             session.link.cut(Ending.TOPIC_POLICY)
-        session.send(SubAck(packet.packet_id, codes))
+        self._delivery.answer(session, SubAck(packet.packet_id, codes))
 
     def _grant(self, session: Session, topic_filter: str, grant: Grant) -> int:
         match realm(session.device_id, topic_filter):
@@ -162,7 +162,7 @@ class Gate:
             else ReasonCode.NO_SUBSCRIPTION_EXISTED
             for topic_filter in packet.filters
         )
-        session.send(UnsubAck(packet.packet_id, codes))
+        self._delivery.answer(session, UnsubAck(packet.packet_id, codes))
 
     def _drop_foreign(self, session: Session, topic: str, reason: str) -> None:
         self._statistics.dropped_foreign += 1

@@ -2,14 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.broker.rig import PRIMARY, SECONDARY, Rig, running
+from tests.broker.rig import PRIMARY, SECONDARY, Rig, connect, running
+from wire.mqtt import PubAck, Publish
 
 pytestmark = pytest.mark.peer
 
@@ -59,11 +60,11 @@ async def publish(rig: Rig, *flags: str, topic: str = UP, qos: int = 1) -> tuple
     return await run("mosquitto_pub", *target, *flags, "-q", str(qos), "-t", topic, "-m", '{"seq": 1}')
 
 
-async def subscribe(rig: Rig, *filters: str) -> tuple[int, str]:
+async def subscribe(rig: Rig, *filters: str, flags: Sequence[str] = ()) -> tuple[int, str]:
     """Log in with MQTT 5 and subscribe; returns the exit code and the debug output of a second."""
     target = ("-h", "127.0.0.1", "-p", str(rig.platform.mqtt_port), "-d", "-W", "1")
     wanted = [flag for one in filters for flag in ("-t", one)]
-    return await run("mosquitto_sub", *target, *await credentials(PRIMARY, "5"), "-q", "1", *wanted)
+    return await run("mosquitto_sub", *target, *await credentials(PRIMARY, "5"), "-q", "1", *wanted, *flags)
 
 
 @asynccontextmanager
@@ -157,9 +158,43 @@ async def test_client_of_5_learns_from_the_connack_that_there_is_no_qos_2(rig: R
     assert "Message QoS not supported on broker" in said
 
 
+async def test_client_of_5_learns_from_the_connack_that_nothing_is_retained(rig: Rig) -> None:
+    _, said = await publish(rig, *await credentials(PRIMARY, "5"), "-r")
+    assert "sending PUBLISH (d0, q1, r0" in said
+    assert rig.records("dropped") == []
+
+
+@pytest.mark.parametrize(("flags", "code"), [(("--will-retain",), 0x9A), (("--will-qos", "2"), 0x9B)])
+async def test_will_that_is_not_offered_is_refused_with_its_own_code(
+    rig: Rig, flags: tuple[str, ...], code: int
+) -> None:
+    will = ("--will-topic", "last/words", "--will-payload", "gone", *flags)
+    _, said = await publish(rig, *await credentials(PRIMARY, "5"), *will)
+    assert f"received CONNACK ({code})" in said
+
+
 async def test_shared_subscription_of_5_is_disconnected_with_its_code(rig: Rig) -> None:
     _, said = await subscribe(rig, "$share/group/custom")
     assert f"Received DISCONNECT ({0x9E})" in said
+
+
+async def test_subscription_identifier_of_5_is_disconnected_with_its_code(rig: Rig) -> None:
+    _, said = await subscribe(rig, "custom", flags=("-D", "subscribe", "subscription-identifier", "7"))
+    assert f"Received DISCONNECT ({0xA1})" in said
+
+
+async def test_client_of_5_gets_nothing_over_its_maximum_packet_size(rig: Rig) -> None:
+    await rig.provision("d2")
+    flags = ("-D", "connect", "maximum-packet-size", "100")
+    async with subscriber(rig, *await credentials(PRIMARY, "5"), *flags, "-t", "custom") as client:
+        async with await rig.login(connect("d2")) as sender:
+            for number, payload in enumerate((b"x" * 200, b"small"), 1):
+                sender.send(Publish("custom", payload, 1, number))
+                assert await sender.receive() == PubAck(number)
+        assert client.stdout
+        async with asyncio.timeout(DEADLINE_S):
+            assert await client.stdout.readline() == b"1 custom small\n"
+    assert [(one["topic"], one["reason"]) for one in rig.records("dropped")] == [("custom", "too_large")]
 
 
 async def test_forced_reset_tells_a_client_of_5_that_it_was_cut_by_an_administrator(rig: Rig) -> None:

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.access.admission import LEAST_PACKET_SIZE
 from broker.access.answers import FAREWELL_CODES, Greeting, code_for, farewell, refusal
 from broker.access.terms import PLAIN, Terms, terms_of
 from broker.auth.decision import Reason
@@ -73,9 +72,15 @@ def test_greeting_of_3_1_1_is_four_bytes() -> None:
     assert Greeting(SETTINGS).encode(PLAIN[3], present=True) == b"\x20\x02\x01\x00"
 
 
-def test_longest_greeting_fits_into_the_least_packet_that_a_client_must_take() -> None:
-    longest = Greeting(Settings(max_packet_body=1 << 27)).encode(PLAIN[5], present=True, expiry_s=0xFFFF_FFFF)
-    assert len(longest) <= LEAST_PACKET_SIZE
+def test_no_greeting_is_longer_than_the_longest() -> None:
+    greeting = Greeting(Settings(max_packet_body=1 << 27))
+    assert len(greeting.encode(PLAIN[5], present=True, expiry_s=0xFFFF_FFFF)) == greeting.longest
+    assert len(greeting.encode(PLAIN[5], present=True)) < greeting.longest
+
+
+@pytest.mark.parametrize(("size", "length"), [(4, 0), (5, 5), (30, 5), (100, 60)])
+def test_refusal_is_no_longer_than_the_client_takes(size: int, length: int) -> None:
+    assert len(refusal(Terms(5, maximum_packet_size=size), 0x83, Reason.PACKET_SIZE_TOO_SMALL, SETTINGS)) == length
 
 
 def test_refusal_names_the_bounds_of_the_keep_alive() -> None:
@@ -106,7 +111,7 @@ def test_every_ending_has_its_code_or_nobody_to_hear_it(ending: Ending) -> None:
 
 @given(
     st.sampled_from([*FAREWELL_CODES]),
-    st.integers(0, 200),
+    st.integers(3, 200),
     st.booleans(),
     st.none() | st.builds(ProtocolError, st.text(max_size=100).filter(lambda text: "\0" not in text)),
 )

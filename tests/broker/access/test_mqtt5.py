@@ -17,6 +17,7 @@ from wire.mqtt import (
     SubAck,
     Subscribe,
     SubscriptionOptions,
+    Unsubscribe,
     Will,
 )
 
@@ -32,6 +33,14 @@ async def subscribe(client: Client, *filters: tuple[str, int], **more: object) -
     assert isinstance(await client.receive(), SubAck)
 
 
+async def offer(rig: Rig) -> ConnAck:
+    async with await rig.client() as client:
+        client.send(connect5())
+        answer = await client.receive()
+    assert isinstance(answer, ConnAck)
+    return answer
+
+
 async def quiet(client: Client) -> None:
     client.send(PingReq())
     assert await client.receive() == PingResp()
@@ -40,15 +49,12 @@ async def quiet(client: Client) -> None:
 async def test_connack_says_what_is_offered(tmp_path: Path) -> None:
     async with running(tmp_path, receive_maximum=9) as rig:
         await rig.provision("d1")
-        async with await rig.client() as client:
-            client.send(connect5())
-            answer = await client.receive()
-    assert isinstance(answer, ConnAck)
-    offer = answer.properties
+        answer = await offer(rig)
+    said = answer.properties
     assert (answer.code, answer.session_present) == (0, False)
-    assert (offer.maximum_qos, offer.retain_available, offer.receive_maximum) == (1, 0, 9)
-    assert (offer.shared_subscription_available, offer.subscription_identifier_available) == (0, 0)
-    assert (offer.topic_alias_maximum, offer.wildcard_subscription_available) == (0, None)
+    assert (said.maximum_qos, said.retain_available, said.receive_maximum) == (1, 0, 9)
+    assert (said.shared_subscription_available, said.subscription_identifier_available) == (0, 0)
+    assert (said.topic_alias_maximum, said.wildcard_subscription_available) == (0, None)
 
 
 async def test_packet_of_the_offered_size_is_taken_and_one_byte_more_is_not(tmp_path: Path) -> None:
@@ -87,7 +93,7 @@ async def test_cut_explains_itself_unless_the_client_wants_no_words(rig: Rig) ->
         (connect5(will=Will("t", b"x", retain=True)), 0x9A, "will_not_supported"),
         (connect5(will=Will("t", b"x", 2)), 0x9B, "will_not_supported"),
         (connect5(authentication_method="SCRAM-SHA-1"), 0x8C, "authentication_method"),
-        (connect5(maximum_packet_size=20), 0x95, "packet_size_too_small"),
+        (connect5(maximum_packet_size=20), 0x83, "packet_size_too_small"),
     ],
 )
 async def test_what_we_do_not_offer_is_refused_with_its_own_code(
@@ -150,6 +156,30 @@ async def test_message_over_the_clients_maximum_is_dropped_and_counted(rig: Rig,
         await quiet(client)
     assert [(one["topic"], one["reason"]) for one in rig.records("dropped")] == [("q", "too_large")] * 2
     assert (await rig.statistics())["dropped_too_large"] == 2
+
+
+async def test_client_that_takes_our_connack_and_no_more_is_let_in(rig: Rig) -> None:
+    size = len(ConnAck(0, properties=(await offer(rig)).properties).encode(5)) + 5  # as if it had a session expiry
+    assert await rig.refusal(connect5(maximum_packet_size=size - 1)) == 0x83
+    async with await rig.login(connect5(maximum_packet_size=size)) as client:
+        await quiet(client)
+
+
+async def test_client_that_does_not_even_take_a_refusal_gets_none(rig: Rig) -> None:
+    async with await rig.client() as client:
+        client.send(connect5(maximum_packet_size=4))
+        assert await client.rest() == []
+    assert rig.records("refused")[0]["reason"] == "packet_size_too_small"
+
+
+async def test_answer_over_the_clients_maximum_is_discarded_and_the_request_is_served(rig: Rig) -> None:
+    filters = tuple((f"q{number}", 0) for number in range(50))
+    async with await rig.login(connect5(maximum_packet_size=50)) as client:
+        client.send(Subscribe(1, filters), Publish("q7", b"served"), Unsubscribe(2, tuple(one for one, _ in filters)))
+        assert await client.receive() == Publish("q7", b"served")
+        await quiet(client)
+    discarded = [(one["packet"], one["reason"]) for one in rig.records("dropped")]
+    assert discarded == [("SUBACK", "too_large"), ("UNSUBACK", "too_large")]
 
 
 async def test_no_local_keeps_a_clients_own_messages_from_it(rig: Rig) -> None:
