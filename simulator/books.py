@@ -27,12 +27,13 @@ class Exposure:
 
 @dataclass(slots=True)
 class Messages:
-    """One device's uplinks by sequence number."""
+    """One device's uplinks by sequence number; `sent_at` also knows when one was dropped instead."""
 
     sent: Counter[int] = field(default_factory=Counter)
     sent_at: dict[int, float] = field(default_factory=dict)
     acknowledged: set[int] = field(default_factory=set)
     recorded: Counter[int] = field(default_factory=Counter)
+    dropped: set[int] = field(default_factory=set)
 
     def bad(self, stat: str) -> list[int]:
         """The sequence numbers that a statistic counts."""
@@ -45,6 +46,8 @@ class Messages:
                 return [seq for seq in self.sent if seq not in self.acknowledged]
             case "duplicated":
                 return [seq for seq, times in self.recorded.items() if times > 1]
+            case "dropped":
+                return list(self.dropped)
             case _:  # unexplained: recorded more often than it was sent
                 return [seq for seq, times in self.recorded.items() if times > self.sent[seq]]
 
@@ -130,6 +133,10 @@ class Books:
                     self._messages[record["device"]].acknowledged.update(acknowledged)
                 case "received" if type(record["seq"]) is int:
                     self._downlinks[record["device"]].received[record["seq"]] += 1
+                case "dropped" if record["seq"] is not None:
+                    messages = self._messages[record["device"]]
+                    messages.dropped.add(record["seq"])
+                    messages.sent_at.setdefault(record["seq"], record["t"])
                 case "ended":
                     self.lost_records = max(self.lost_records, record.get("platform_records_lost") or 0)
             self._end = record["t"]

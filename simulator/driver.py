@@ -30,6 +30,7 @@ from simulator.links.link import Link, LinkEngine
 from simulator.links.outbox import Message, Outbox
 from simulator.messages import Command, connect_event, ranges, read_command, system_topic, telemetry
 from simulator.scheduler import Scheduler
+from wire.mqtt import Publish, Subscribe
 
 QUIET_STATES = (State.LOCKED_OUT, State.HALTED, State.STOPPED)
 
@@ -72,7 +73,7 @@ class Driver:
     def __init__(self, device: Device, around: Surroundings) -> None:
         self.device = device
         self.around = around
-        self.outbox = Outbox()
+        self.outbox = Outbox(self._too_large)
         self._link: Link | None = None
         self._seq = 0
         self._connect_seq = 0
@@ -122,8 +123,10 @@ class Driver:
         if qos:
             self._queue("properties/report", telemetry(properties))
             self._link.send_due()
-        else:
-            self._link.publish(self._topic("properties/report"), orjson.dumps(telemetry(properties)))
+            return
+        report = Publish(self._topic("properties/report"), orjson.dumps(telemetry(properties)))
+        if self.outbox.admits(report):
+            self._link.publish(report.topic, report.payload)
 
     # -- what the link tells
 
@@ -208,7 +211,9 @@ class Driver:
         A session that was kept may have lost its SUBSCRIBE with the link before: it subscribes again.
         """
         if self.device.profile.subscribes and self._link is not None:
-            self._link.subscribe(self._topic("commands/#"), 1)
+            wanted = self._topic("commands/#"), 1
+            if self.outbox.admits(Subscribe(1, (wanted,))):
+                self._link.subscribe(*wanted)
         self._connect_seq = self._queue("events/up", connect_event(self.device.device_id, self.around.clock.utc()))
 
     def _obey(self, request_id: str, command: Command) -> None:
@@ -219,6 +224,10 @@ class Driver:
         self._queue(f"commands/response/request_id={request_id}", command.response)
         if self._link is not None:
             self._link.send_due()
+
+    def _too_large(self, topic: str, seq: int | None) -> None:
+        """The platform takes no packet of that size: an outcome like others, and no error."""
+        self._write("dropped", topic=topic, seq=seq, reason="too_large")
 
     def _queue(self, suffix: str, body: dict[str, Any]) -> int:
         """Number an uplink and put it into the outbox (QoS 1)."""

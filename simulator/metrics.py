@@ -143,8 +143,9 @@ _ALL = (
         "messages",
         Kind.COUNT,
         "messages",
-        "sent; acknowledged but never received; never acknowledged; received twice; received more often than sent",
-        ("sent", "lost", "unconfirmed", "duplicated", "unexplained"),
+        "sent; acknowledged but never received; never acknowledged; received twice; received more often than sent; "
+        "not sent, because the platform takes none of that size",
+        ("sent", "lost", "unconfirmed", "duplicated", "unexplained", "dropped"),
         needs_platform_journal=True,
     ),
     Metric(

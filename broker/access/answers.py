@@ -10,7 +10,7 @@ from broker.access.terms import PLAIN, Terms
 from broker.auth.decision import Reason
 from broker.sessions import Ending
 from broker.settings import Settings
-from wire.mqtt import ConnAck, Disconnect, Properties, ProtocolError, ReasonCode
+from wire.mqtt import ConnAck, Disconnect, Properties, ProtocolError, ReasonCode, packet_size
 
 ACCEPTED = {present: ConnAck(0, present).encode() for present in (False, True)}
 
@@ -66,7 +66,7 @@ class Greeting:
             receive_maximum=settings.receive_maximum,
             maximum_qos=1,
             retain_available=0,
-            maximum_packet_size=_packet_size(settings.max_packet_body),
+            maximum_packet_size=packet_size(settings.max_packet_body),
             topic_alias_maximum=0,
             subscription_identifier_available=0,
             shared_subscription_available=0,
@@ -108,8 +108,3 @@ def _explained(packet: ConnAck | Disconnect, terms: Terms, text: str | None) -> 
             return longer
     plain = packet.encode(terms.level)
     return plain if len(plain) <= terms.maximum_packet_size else b""
-
-
-def _packet_size(body: int) -> int:
-    """The size of a packet with a body of this size: type byte and length field come before it."""
-    return 1 + (1 if body < 1 << 7 else 2 if body < 1 << 14 else 3 if body < 1 << 21 else 4) + body

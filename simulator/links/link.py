@@ -26,7 +26,8 @@ class LinkOptions:
     """How a fleet's links behave; times in seconds.
 
     `level`: the MQTT protocol level, 4 for 3.1.1 and 5 for 5.0. `clean`: every session begins anew; otherwise the
-    platform is asked to keep it, in 5.0 for `session_expiry_s` after a link ended.
+    platform is asked to keep it, in 5.0 for `session_expiry_s` after a link ended. `maximum_packet_size`: the bytes of
+    the largest packet that a device takes; only 5.0 can say so.
     """
 
     keepalive_s: int = 120
@@ -34,6 +35,7 @@ class LinkOptions:
     level: int = 4
     clean: bool = True
     session_expiry_s: int = 86_400
+    maximum_packet_size: int | None = None
 
 
 class LinkOwner(Protocol):

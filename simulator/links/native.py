@@ -3,6 +3,7 @@
 import socket
 
 from simulator.links.answers import disconnect_reason
+from simulator.links.greeting import max_body
 from simulator.links.keepalive import Keepalive
 from simulator.links.link import Endpoint, LinkOptions
 from simulator.links.outbox import Message, as_publish
@@ -44,7 +45,7 @@ class NativeClient:
         self._link = link
         self._scheduler = engine.scheduler
         self._level = engine.options.level
-        self._decoder = Decoder(FROM_SERVER, version=self._level)
+        self._decoder = Decoder(FROM_SERVER, max_body(engine.options), self._level)
         self._keepalive = Keepalive(engine.options.keepalive_s)
         self._ended = False
         self._stream = engine.streams.open(sock, self)
@@ -59,8 +60,8 @@ class NativeClient:
     def subscribe(self, packet_id: int, topic_filter: str, qos: int) -> None:
         self._send(Subscribe(packet_id, ((topic_filter, qos),)))
 
-    def say_goodbye(self) -> None:
-        self._send(Disconnect())
+    def say_goodbye(self, code: int) -> None:
+        self._send(Disconnect(code))
         self._ended = True
         self._stream.finish()
 
@@ -78,7 +79,7 @@ class NativeClient:
             while not self._ended and (packet := self._decoder.next_packet()) is not None:
                 self._received(packet)
         except ProtocolError as error:
-            self._link.fail(f"protocol error: {error}")
+            self._link.violated(error)
 
     def stream_ended(self, reason: str) -> None:
         self._ended = True

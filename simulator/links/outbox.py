@@ -1,9 +1,10 @@
 """What a device still has to deliver with QoS 1: it outlives the link. Pure."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from wire.mqtt import Publish
+from wire.mqtt import Properties, Publish, Subscribe
 
 IN_FLIGHT_WINDOW = 20
 MAX_PACKET_ID = 65_535
@@ -24,11 +25,15 @@ class Outbox:
 
     After a cut (MQTT 3.1.1 §4.4): a session that the platform kept gets the same packet ids again with DUP; to a new
     session everything is published anew, with new ids and without DUP.
+
+    `too_large(topic, seq)` hears of what the platform does not take because of its size; it is not sent.
     """
 
-    __slots__ = ("_in_flight", "_last_packet_id", "_waiting", "window")
+    __slots__ = ("_in_flight", "_largest", "_last_packet_id", "_too_large", "_waiting", "window")
 
-    def __init__(self) -> None:
+    def __init__(self, too_large: Callable[[str, int | None], None] = lambda _topic, _seq: None) -> None:
+        self._too_large = too_large
+        self._largest: int | None = None
         self._waiting: deque[Message] | None = None
         self._in_flight: dict[int, Message] = {}
         self._last_packet_id = 0
@@ -42,14 +47,27 @@ class Outbox:
             self._waiting = deque()
         self._waiting.append(message)
 
+    def obey(self, wishes: Properties) -> None:
+        """Keep to what the platform's CONNACK asks for on this connection (5.0 §3.2.2.3.3, §3.2.2.3.6)."""
+        self.window = min(IN_FLIGHT_WINDOW, wishes.receive_maximum or IN_FLIGHT_WINDOW)
+        self._largest = wishes.maximum_packet_size
+
+    def admits(self, packet: Publish | Subscribe, seq: int | None = None) -> bool:
+        """Whether the platform takes a packet of this size [MQTT-3.2.2-15]."""
+        if self._largest is None or _at_most(packet) <= self._largest or len(packet.encode(5)) <= self._largest:
+            return True
+        self._too_large(packet.topic if isinstance(packet, Publish) else packet.filters[0][0], seq)
+        return False
+
     def due(self) -> list[Message]:
         """Move what the in-flight window has room for, and give it."""
         sent: list[Message] = []
         while self._waiting and len(self._in_flight) < self.window:
             message = self._waiting.popleft()
             message.packet_id = self._next_packet_id()
-            self._in_flight[message.packet_id] = message
-            sent.append(message)
+            if self.admits(as_publish(message), message.seq):
+                self._in_flight[message.packet_id] = message
+                sent.append(message)
         if not self._waiting:
             self._waiting = None
         return sent
@@ -61,7 +79,8 @@ class Outbox:
         """
         again = list(self._in_flight.values())
         if session_present:
-            return again
+            self._in_flight = {one.packet_id: one for one in again if self.admits(as_publish(one), one.seq)}
+            return list(self._in_flight.values())
         self._in_flight = {}
         for message in again:
             message.packet_id = 0
@@ -88,3 +107,9 @@ class Outbox:
 
 def as_publish(message: Message, *, dup: bool = False) -> Publish:
     return Publish(message.topic, message.payload, qos=1, packet_id=message.packet_id, dup=dup)
+
+
+def _at_most(packet: Publish | Subscribe) -> int:
+    """A bound on a packet's size that costs no encoding: UTF-8 takes 4 bytes a character at most."""
+    text = packet.topic if isinstance(packet, Publish) else packet.filters[0][0]
+    return 4 * len(text) + (len(packet.payload) if isinstance(packet, Publish) else 0) + 20

@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode as PahoReason
 
 from simulator.links.answers import MQTT_5, disconnect_reason
+from simulator.links.greeting import max_body
 from simulator.links.outbox import Message
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
 from simulator.scheduler import Scheduler
@@ -90,7 +91,7 @@ class PahoClient:
         self._engine = engine
         self._line = line
         connect = link.greeting()
-        self._mqtt = Mqtt(engine.scheduler, line, link, connect)
+        self._mqtt = Mqtt(engine.scheduler, line, link, connect, max_body(engine.options))
         self._mqtt.greet(connect)
 
     def publish(self, topic: str, payload: bytes) -> None:
@@ -106,8 +107,8 @@ class PahoClient:
         self._mqtt.subscribe(topic_filter, qos)
         self._mqtt.packet_id = 0
 
-    def say_goodbye(self) -> None:
-        self._mqtt.disconnect()
+    def say_goodbye(self, code: int) -> None:
+        self._mqtt.disconnect(PahoReason(PacketTypes.DISCONNECT, identifier=code))
 
     def hang_up(self) -> None:
         """Have paho find the line dead in the next turn: inside a callback of its own it would wait for itself."""
@@ -121,7 +122,7 @@ class Mqtt(mqtt.Client):
     Its callbacks are functions: bound to an object they would make a circle of every link that ended.
     """
 
-    def __init__(self, scheduler: Scheduler, line: Line, link: TcpLink, connect: Connect) -> None:
+    def __init__(self, scheduler: Scheduler, line: Line, link: TcpLink, connect: Connect, max_body: int) -> None:
         super().__init__(
             CallbackAPIVersion.VERSION2,
             connect.client_id,
@@ -133,6 +134,7 @@ class Mqtt(mqtt.Client):
         )
         self._scheduler = scheduler
         self.line = line
+        self._max_body = max_body
         self.packet_id = 0
         self.dup = False
         self.max_inflight_messages_set(0)  # none: the outbox keeps the window
@@ -195,10 +197,13 @@ class Mqtt(mqtt.Client):
             if packet is None:
                 raise ProtocolError(f"packet type {command >> 4} is not expected from this peer")
             link.check(packet)
+            if len(body) > self._max_body:
+                message = f"a packet of {len(body)} bytes, at most {self._max_body} are taken"
+                raise ProtocolError(message, ReasonCode.PACKET_TOO_LARGE)
             if packet is Publish and command & QOS_2:
                 raise ProtocolError(QOS_2_UNASKED)
         except ProtocolError as error:
-            link.fail(f"protocol error: {error}")
+            link.violated(error)
             return False
         if packet is ConnAck and body[1:2] > b"\0":
             link.answered(ConnAck(body[1]))
@@ -208,8 +213,11 @@ class Mqtt(mqtt.Client):
 
 def _properties(connect: Connect) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho gives it no types
-    if connect.properties.session_expiry_interval is not None:
-        properties.SessionExpiryInterval = connect.properties.session_expiry_interval
+    asked = connect.properties
+    if asked.session_expiry_interval is not None:
+        properties.SessionExpiryInterval = asked.session_expiry_interval
+    if asked.maximum_packet_size is not None:
+        properties.MaximumPacketSize = asked.maximum_packet_size
     return properties
 
 
@@ -237,7 +245,10 @@ def _accepted(
 ) -> None:
     assert isinstance(client, Mqtt), "the client that this is a callback of"
     client.look_later()
-    wishes = WireProperties(receive_maximum=getattr(said, "ReceiveMaximum", None))
+    wishes = WireProperties(
+        receive_maximum=getattr(said, "ReceiveMaximum", None),
+        maximum_packet_size=getattr(said, "MaximumPacketSize", None),
+    )
     link.answered(ConnAck(0, flags.session_present, wishes))
 
 

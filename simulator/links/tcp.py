@@ -8,13 +8,13 @@ from typing import Protocol
 
 from simulator.credentials import MqttCredentials
 from simulator.device.events import Accepted, LinkEvent, LinkLost, Unreachable
-from simulator.links.answers import outcome
+from simulator.links.answers import MQTT_5, outcome
 from simulator.links.dialler import Dial, Dialler
 from simulator.links.greeting import connect_packet
 from simulator.links.link import Endpoint, LinkOptions, LinkOwner
-from simulator.links.outbox import IN_FLIGHT_WINDOW, Message, Outbox
+from simulator.links.outbox import Message, Outbox
 from simulator.scheduler import Scheduler
-from wire.mqtt import ConnAck, Connect, Packet, ProtocolError
+from wire.mqtt import ConnAck, Connect, Packet, ProtocolError, ReasonCode
 
 QOS_2_UNASKED = "a QoS 2 message, and nothing was subscribed above QoS 1"
 FAILURE = 0x80  # a reason code of MQTT 5.0 from here on is none of success
@@ -41,8 +41,8 @@ class Client(Protocol):
 
     def subscribe(self, packet_id: int, topic_filter: str, qos: int) -> None: ...
 
-    def say_goodbye(self) -> None:
-        """Send DISCONNECT, and end when all is written."""
+    def say_goodbye(self, code: int) -> None:
+        """Send DISCONNECT, with this reason in MQTT 5, and end when all is written."""
 
     def hang_up(self) -> None:
         """End at once, whatever is not written yet; without effect on what has ended."""
@@ -114,12 +114,7 @@ class TcpLink:
 
     def close(self) -> None:
         self._silent = True
-        if client := self._talking():
-            self._phase, self._terminal = Phase.ENDED, LinkLost(self._attempt, "closed")
-            client.say_goodbye()
-            self._engine.scheduler.at(self._engine.scheduler.now() + LINGER_S, client.hang_up)
-        else:
-            self.fail("closed")
+        self._part("closed", ReasonCode.SUCCESS)
 
     def cut(self, reason: str) -> None:
         self.fail(reason)
@@ -143,7 +138,7 @@ class TcpLink:
             self._end(event)
             return
         self._phase = Phase.OPEN
-        self._outbox.window = min(IN_FLIGHT_WINDOW, answer.properties.receive_maximum or IN_FLIGHT_WINDOW)
+        self._outbox.obey(answer.properties)
         self._send(self._outbox.resume(session_present=answer.session_present), dup=True)
         self._owner.link_event(event)
         self.send_due()
@@ -156,6 +151,14 @@ class TcpLink:
 
     def arrived(self, topic: str, payload: bytes) -> None:
         self._owner.message_arrived(topic, payload)
+
+    def violated(self, error: ProtocolError) -> None:
+        """The platform broke the protocol; MQTT 5 has it told so (§4.13.2)."""
+        reason = f"protocol error: {error}"
+        if self._engine.options.level == MQTT_5:
+            self._part(reason, error.code)
+        else:
+            self.fail(reason)
 
     def fail(self, reason: str) -> None:
         """End the connection, because of what came over it or because nothing did."""
@@ -204,6 +207,15 @@ class TcpLink:
         if self._phase is Phase.OPEN:
             return LinkLost(self._attempt, reason)
         return Unreachable(self._attempt, reason)
+
+    def _part(self, reason: str, code: int) -> None:
+        """End with a DISCONNECT, if there is somebody to hear it."""
+        if client := self._talking():
+            self._phase, self._terminal = Phase.ENDED, LinkLost(self._attempt, reason)
+            client.say_goodbye(code)
+            self._engine.scheduler.at(self._engine.scheduler.now() + LINGER_S, client.hang_up)
+        else:
+            self.fail(reason)
 
     def _end(self, terminal: LinkEvent) -> None:
         if self._phase is Phase.ENDED:

@@ -10,7 +10,7 @@ END_STATES = ("connected", "recovered", "stranded", "gave_up", "locked_out", "un
 STEP_COUNTS = ("connects", "refused", "unreachable", "old_secret_accepted")
 STEP_TIMES = ("outage", "connect_latency")
 TIMES = ("p50", "p99", "max")
-MESSAGES = ("sent", "lost", "unconfirmed", "duplicated", "unexplained")
+MESSAGES = ("sent", "lost", "unconfirmed", "duplicated", "unexplained", "dropped")
 DOWNLINKS = ("sent", "queued", "lost", "duplicated")
 
 

@@ -44,6 +44,13 @@ def test_messages_balance(stat: str, count: int) -> None:
     assert value(story.end(2.0), platform, f"messages.{stat} == 0") == count
 
 
+def test_dropped_message_belongs_to_when_it_was_dropped_and_is_not_in_the_balance() -> None:
+    story = Story().device().at(1.0, "dropped", device="d1", seq=1, topic="t", reason="too_large")
+    story.at(1.1, "dropped", device="d1", seq=None, topic="t", reason="too_large")
+    assert value(story.end(2.0), [], "messages.dropped == 0") == 1
+    assert value(story, [], "messages.sent == 0") == 0
+
+
 def test_message_that_was_sent_twice_may_arrive_twice() -> None:
     story = Story().device().at(1.0, "sent", device="d1", first=1, last=1).at(2.0, "sent", device="d1", first=1, last=1)
     platform = [uplink(1.0, 1, 1), uplink(2.0, 1, 1)]

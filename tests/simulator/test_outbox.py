@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.links.outbox import IN_FLIGHT_WINDOW, MAX_PACKET_ID, Message, Outbox, as_publish
+from wire.mqtt import NO_PROPERTIES, Properties, Publish, Subscribe
 
 
 def filled(count: int) -> Outbox:
@@ -166,3 +167,34 @@ def test_whatever_happens_each_message_is_delivered_once_and_the_books_agree(ste
         assert len(set(ids(flying))) == len(flying) <= IN_FLIGHT_WINDOW
         assert len(outbox) == len(waiting) + len(flying)
     assert sorted([*acknowledged, *seqs(flying), *waiting]) == list(range(1, seq + 1))
+
+
+def test_what_the_platform_does_not_take_is_told_and_not_sent() -> None:
+    told: list[tuple[str, int | None]] = []
+    outbox = Outbox(lambda topic, seq: told.append((topic, seq)))
+    for seq, payload in enumerate((b"fits", b"x" * 100, b"fits"), 1):
+        outbox.add(Message(seq, "topic", payload))
+    outbox.obey(Properties(maximum_packet_size=16))
+    assert seqs(outbox.due()) == [1, 3]
+    assert told == [("topic", 2)]
+    assert [outbox.admits(Publish("t", b"x" * size)) for size in (10, 11)] == [True, False]
+    assert [outbox.admits(Subscribe(1, (("f" * size, 1),))) for size in (8, 9)] == [True, False]
+    assert told[1:] == [("t", None), ("f" * 9, None)]
+
+
+def test_kept_session_of_a_platform_that_takes_less_now_gets_only_what_fits() -> None:
+    outbox = filled(2)
+    outbox.add(Message(3, "topic", b"x" * 100))
+    assert seqs(outbox.due()) == [1, 2, 3]
+    outbox.obey(Properties(maximum_packet_size=50))
+    assert seqs(outbox.resume(session_present=True)) == [1, 2]
+    assert len(outbox) == 2
+
+
+def test_limits_hold_for_one_connection() -> None:
+    outbox = filled(3)
+    outbox.obey(Properties(receive_maximum=1, maximum_packet_size=2))
+    assert outbox.due() == []
+    outbox.add(Message(4, "topic", b""))
+    outbox.obey(NO_PROPERTIES)
+    assert seqs(outbox.due()) == [4]

@@ -124,7 +124,7 @@ def disturbances(folder: Path, victims: list[str]) -> Counter[tuple[str, str]]:
         suffered = [one for one in records[side] if one["kind"] in DISTURBANCES and one.get("device") in known]
         found.update((side, one["kind"]) for one in suffered if not _was_somebody_else(one))
     books = Books(records["device"], records["platform"])
-    for stat in ("lost", "unconfirmed", "duplicated", "unexplained"):
+    for stat in ("lost", "unconfirmed", "duplicated", "unexplained", "dropped"):
         count = sum(books.tally("messages", stat, victim, -math.inf, math.inf) for victim in victims)
         if count:
             found["messages", stat] = count

@@ -12,7 +12,7 @@ Enhanced authentication (AUTH) is not offered: it is an unexpected packet type.
 from wire.mqtt.connect import Connect, Will
 from wire.mqtt.connection import ConnAck, Disconnect, PingReq, PingResp
 from wire.mqtt.decoder import FROM_CLIENT, FROM_SERVER, Decoder, Packet
-from wire.mqtt.primitives import ProtocolError, UnsupportedVersion
+from wire.mqtt.primitives import ProtocolError, UnsupportedVersion, largest_body, packet_size
 from wire.mqtt.properties import NO_PROPERTIES, Properties
 from wire.mqtt.publish import PubAck, Publish
 from wire.mqtt.reason import ReasonCode
@@ -43,6 +43,8 @@ __all__ = [
     "UnsupportedVersion",
     "Will",
     "filter_error",
+    "largest_body",
     "matches",
+    "packet_size",
     "topic_error",
 ]

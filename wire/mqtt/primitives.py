@@ -68,6 +68,16 @@ def encode_varint(value: int) -> bytes:
             return bytes(out)
 
 
+def packet_size(body: int) -> int:
+    """The size of a packet with a body of this size: a byte for its type and the length field come before it."""
+    return 1 + len(encode_varint(body)) + body
+
+
+def largest_body(size: int) -> int:
+    """The size of the largest body that fits into a packet of this size; -1 when none does."""
+    return next((body for digits in (1, 2, 3, 4) if (body := size - 1 - digits) < 1 << 7 * digits), MAX_VARINT)
+
+
 def frame(first_byte: int, body: bytes) -> bytes:
     """Put the fixed header before a body."""
     return bytes((first_byte,)) + encode_varint(len(body)) + body

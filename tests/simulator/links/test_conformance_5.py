@@ -7,7 +7,7 @@ from simulator.links.link import LinkOptions
 from tests.support.link_bench import EngineFactory, link_bench, messages, outbox_of
 from tests.support.mqtt_server import Peer
 from tests.support.waiting import until
-from wire.mqtt import ConnAck, Connect, Disconnect, PingReq, Properties, PubAck, Publish, ReasonCode
+from wire.mqtt import ConnAck, Connect, Disconnect, Packet, PingReq, Properties, PubAck, Publish, ReasonCode
 
 OPTIONS = LinkOptions(level=5)
 
@@ -112,3 +112,45 @@ async def test_kept_session_is_told_and_asked_for(engine: EngineFactory) -> None
     (connect,) = connects
     assert not connect.clean_session
     assert connect.properties.session_expiry_interval == 86_400
+
+
+async def test_nothing_over_the_platforms_maximum_packet_size_is_sent(engine: EngineFactory) -> None:
+    sent: list[Publish] = []
+
+    async def modest(peer: Peer) -> None:
+        await peer.take(Connect)
+        await peer.send(ConnAck(0, properties=Properties(maximum_packet_size=40)))
+        for _ in range(2):
+            sent.append(await peer.take(Publish))
+            await peer.send(PubAck(sent[-1].packet_id))
+        await peer.read_to_the_end()
+
+    small, large, last = messages(3)
+    large.payload = b"x" * 40
+    async with link_bench(engine, modest, options=OPTIONS) as bench:
+        link = bench.open(1, outbox_of(small, large, last))
+        await until(lambda: link.owner.told("acknowledged") == [1, 3], "what fits is acknowledged")
+        link.close()
+    assert [one.payload for one in sent] == [small.payload, last.payload]
+    assert link.owner.told("sent") == [[1, 3]]
+
+
+async def test_device_that_takes_only_small_packets_says_so_and_ends_on_a_larger_one(engine: EngineFactory) -> None:
+    heard: list[Packet] = []
+
+    async def careless(peer: Peer) -> None:
+        connect = await peer.accept()
+        heard.append(connect)
+        fits = Publish("t", b"x" * (connect.properties.maximum_packet_size - 6))
+        assert len(fits.encode(5)) == 40
+        await peer.send(fits, Publish("t", fits.payload + b"x"))
+        heard.append(await peer.receive())
+
+    async with link_bench(engine, careless, options=LinkOptions(level=5, maximum_packet_size=40)) as bench:
+        link = bench.open(1)
+        lost = await link.owner.ended()
+        assert isinstance(lost, LinkLost)
+        assert "a packet of 39 bytes, at most 38" in lost.reason
+        assert link.owner.told("arrived") == [("t", b"x" * 34)]
+        await until(lambda: len(heard) == 2, "the platform hears why")
+    assert heard[1] == Disconnect(ReasonCode.PACKET_TOO_LARGE)

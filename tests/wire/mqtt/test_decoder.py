@@ -20,6 +20,8 @@ from wire.mqtt import (
     ProtocolError,
     Publish,
     ReasonCode,
+    largest_body,
+    packet_size,
 )
 
 roles = st.sampled_from((FROM_CLIENT, FROM_SERVER))
@@ -218,3 +220,17 @@ def test_nothing_of_what_was_taken_is_kept() -> None:
     assert decoder.next_packet() is not None
     assert decoder.next_packet() is None
     assert decoder._buffer == b""
+
+
+@given(st.integers(0, 268_435_455))
+def test_largest_body_of_a_packet_size_is_the_inverse(body: int) -> None:
+    size = packet_size(body)
+    assert largest_body(size) == body
+    assert packet_size(largest_body(size + 1)) <= size + 1
+
+
+@pytest.mark.parametrize(
+    ("size", "body"), [(1, -1), (2, 0), (129, 127), (130, 127), (131, 128), (1 << 30, (1 << 28) - 1)]
+)
+def test_packet_sizes_that_no_packet_has_round_down(size: int, body: int) -> None:
+    assert largest_body(size) == body
