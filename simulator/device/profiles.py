@@ -37,14 +37,20 @@ class Profile:
     subscribes: bool = False
 
 
+_AWS = "AWS Architecture Blog, Exponential Backoff And Jitter"
+
+
+def _plain(name: str, shape: Shape, source: str) -> Profile:
+    """A firmware that does everything as it should, but for how it waits."""
+    return Profile(name, source, Backoff(shape), Fallback.PRIMARY_THEN_SECONDARY, subscribes=True)
+
+
 _ALL = (
-    Profile(
-        name="full-jitter",
-        source="AWS Architecture Blog, Exponential Backoff And Jitter",
-        backoff=Backoff(Shape.FULL_JITTER),
-        fallback=Fallback.PRIMARY_THEN_SECONDARY,
-        subscribes=True,
-    ),
+    _plain("full-jitter", Shape.FULL_JITTER, _AWS),
+    _plain("decorrelated", Shape.DECORRELATED, _AWS),
+    _plain("exponential", Shape.EXPONENTIAL, f"{_AWS}: what it warns of"),
+    _plain("fixed", Shape.FIXED, "the loop with a sleep in it that most firmware begins with"),
+    _plain("no-backoff", Shape.NONE, "the loop without one"),
     Profile(
         name="huawei-python",
         source="transport/mqtt/mqtt_connection.py",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from simulator.device.profiles import PROFILES
 from simulator.report.folder import judge_folder
 from simulator.scenario.parser import packaged
 from simulator.verdict import RunReport
@@ -120,14 +121,14 @@ def test_revocation_without_force_leaves_sessions_exposed_and_fails(tmp_path: Pa
 
 
 def test_storm_brings_everybody_back_with_one_refusal_each(tmp_path: Path) -> None:
-    fleets = ("jitter", "python", "java", "c")
-    small = [word for fleet in fleets for word in ("--set", f"fleets.{fleet}.count=50")]
+    fleets = list(PROFILES)
+    small = [word for fleet in fleets for word in ("--set", f"fleets.{fleet}.count=25")]
     ended = keyturn("run", "storm-5000", *small, "--set", "timeline.up.over=1s", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     report = judge_folder(tmp_path / "keyturn-report").report
     assert measured(report, "refused.credential == 200") == 200
-    at_once = measured(report, "cut-python: outage.p50 < 9s")
-    after_two_seconds = measured(report, "cut-java: outage.p50 < 9s")
+    at_once = measured(report, "cut-no-backoff: outage.p50 < 9s")
+    after_two_seconds = measured(report, "cut-huawei-java: outage.p50 < 9s")
     assert at_once is not None
     assert after_two_seconds is not None
     assert after_two_seconds > at_once + 1
