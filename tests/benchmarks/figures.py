@@ -1,128 +1,238 @@
-"""The first figures of a fleet and its platform: `python -m tests.benchmarks.figures [devices] [link]`.
+"""The figures: what each says, which runs it is read from, and what stands beside it."""
 
-CPU seconds and resident memory of both processes, for one ramp of connects, an idle minute's worth of sessions, and
-one forced reset of everybody. Prints what was measured; asserts nothing.
-"""
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
-import asyncio
-import os
-import resource
-import sys
-import tempfile
-from pathlib import Path
+from tests.benchmarks.meter import Result
+from tests.benchmarks.runs import Load
 
-import uvloop
+MOST_AIOMQTT = 1_000
+MOST_IN_ONE_PROCESS = 19_000
 
-from simulator.clock import SystemClock
-from simulator.control import Control
-from simulator.embedded import EmbeddedPlatform, child_platform
-from simulator.journal import Journal
-from simulator.limits import check_room, collector_spared
-from simulator.measure import Measures
-from simulator.oracle import Oracle
-from simulator.scenario.flow import until
-from simulator.scenario.model import Scenario
-from simulator.scenario.runner import Runner
-from simulator.world import Builder, provision
-
-TICKS = os.sysconf("SC_CLK_TCK")
-PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
+Value = Callable[[Result], float]
 
 
-def cpu_of(pid: int) -> float:
-    """User and system seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a number is written."""
+
+    symbol: str
+    digits: int
 
 
-def own_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+CPU, TIME, DELAY = Unit(" s", 3), Unit(" s", 2), Unit(" ms", 2)
+SIZE, RATE, COUNT = Unit(" KB", 1), Unit("/s", 0), Unit("", 0)
 
 
-def rss_kb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KB
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One case of a figure. `beside`: the line of the figure that it is compared with; None for one that is not."""
+
+    case: str
+    load: Load
+    value: Value
+    unit: Unit
+    beside: int | None = None
+    more_is_better: bool = False
 
 
-def scenario(devices: int, link: str) -> Scenario:
-    """Connect everybody as fast as it goes, let the counters settle, then reset and cut everybody at once."""
-    return Scenario.model_validate(
-        {
-            "name": "figures",
-            "intent": "routine",
-            "fleets": {"meters": {"count": devices, "link": link}},
-            "timeline": [
-                {"id": "up", "start": ["meters"], "until": "recovered == 100%", "timeout": "120s"},
-                {
-                    "id": "reset",
-                    "reset_secret": {"fleet": "meters", "slot": "primary", "force_disconnect": True},
-                    "until": "recovered == 100%",
-                    "timeout": "120s",
-                },
-            ],
-        }
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`reach` is what the first line is to come to."""
+
+    name: str
+    title: str
+    reach: str
+    lines: tuple[Line, ...]
+
+
+def figures(devices: int) -> list[Figure]:
+    """All of them, for this many devices (twice as many where all are reset)."""
+    more = min(2 * devices, MOST_IN_ONE_PROCESS)
+    return [
+        device_cpu(devices),
+        device_memory(devices),
+        platform_cpu(devices),
+        platform_memory(devices),
+        storm(devices),
+        forced_reset(more),
+        reset_all(more),
+        durable(devices),
+        capacity(),
+    ]
+
+
+def device_cpu(devices: int) -> Figure:
+    few = min(devices, MOST_AIOMQTT)
+    return Figure(
+        "device-cpu",
+        "CPU of the device side for 1,000 connects, each with a QoS 1 publish",
+        "0.12 s",
+        (
+            Line("keyturn fleet, at mosquitto", Load("keyturn", "mosquitto", devices), client_cpu(devices), CPU),
+            Line("keyturn fleet, at keyturn", Load("keyturn", "platform", devices), client_cpu(devices), CPU, 0),
+            Line(
+                "the same, and a subscription", Load("keyturn-usual", "platform", devices), client_cpu(devices), CPU, 0
+            ),
+            Line(
+                "the same with link: paho, at mosquitto",
+                Load("keyturn-on-paho", "mosquitto", devices),
+                client_cpu(devices),
+                CPU,
+                0,
+            ),
+            Line("paho-mqtt, at mosquitto", Load("paho-mqtt", "mosquitto", devices), client_cpu(devices), CPU, 0),
+            Line(f"aiomqtt ({few:,}), at mosquitto", Load("aiomqtt", "mosquitto", few), client_cpu(few), CPU, 0),
+            Line("bare sockets, at mosquitto", Load("sockets", "mosquitto", devices), client_cpu(devices), CPU, 0),
+        ),
     )
 
 
-class Meter:
-    """Prints the difference that a phase made."""
-
-    def __init__(self, devices: int, platform: int) -> None:
-        self.devices, self.platform = devices, platform
-        self.mark()
-
-    def mark(self) -> None:
-        self.wall = asyncio.get_running_loop().time()
-        self.fleet_cpu, self.platform_cpu = own_cpu(), cpu_of(self.platform)
-        self.fleet_kb, self.platform_kb = rss_kb(os.getpid()), rss_kb(self.platform)
-
-    def show(self, what: str) -> None:
-        wall = asyncio.get_running_loop().time() - self.wall
-        thousands = self.devices / 1000
-        fleet = (own_cpu() - self.fleet_cpu) / thousands
-        platform = (cpu_of(self.platform) - self.platform_cpu) / thousands
-        fleet_kb = (rss_kb(os.getpid()) - self.fleet_kb) / self.devices
-        platform_kb = (rss_kb(self.platform) - self.platform_kb) / self.devices
-        print(
-            f"{what:34} {wall:7.2f} s   CPU s per 1,000 devices: fleet {fleet:.3f}, platform {platform:.3f}   "
-            f"RSS KB per device: fleet {fleet_kb:+.1f}, platform {platform_kb:+.1f}"
-        )
+def device_memory(devices: int) -> Figure:
+    few = min(devices, MOST_AIOMQTT)
+    return Figure(
+        "device-memory",
+        "Resident memory of the device side for an idle device",
+        "6 KB",
+        (
+            Line("keyturn fleet, at mosquitto", Load("keyturn", "mosquitto", devices), client_kb(devices), SIZE),
+            Line("keyturn fleet, at keyturn", Load("keyturn", "platform", devices), client_kb(devices), SIZE, 0),
+            Line(
+                "the same with link: paho, at mosquitto",
+                Load("keyturn-on-paho", "mosquitto", devices),
+                client_kb(devices),
+                SIZE,
+                0,
+            ),
+            Line("paho-mqtt, at mosquitto", Load("paho-mqtt", "mosquitto", devices), client_kb(devices), SIZE, 0),
+            Line(f"aiomqtt ({few:,}), at mosquitto", Load("aiomqtt", "mosquitto", few), client_kb(few), SIZE, 0),
+        ),
+    )
 
 
-async def main(devices: str = "5000", link: str = "native") -> None:
-    check_room(int(devices))
-    with tempfile.TemporaryDirectory() as folder:
-        async with child_platform(Path(folder) / "platform.jsonl") as child, Control(child.api) as control:
-            await measure(scenario(int(devices), link), child, control, Path(folder) / "device.jsonl")
+def platform_cpu(devices: int) -> Figure:
+    used = server_cpu(devices)
+    return Figure(
+        "platform-cpu",
+        "CPU of the server for 1,000 connects, each with a QoS 1 publish; mosquitto authenticates nobody",
+        "0.10 s",
+        (
+            Line("keyturn, under a keyturn fleet", Load("keyturn", "platform", devices), used, CPU),
+            Line("mosquitto, under a keyturn fleet", Load("keyturn", "mosquitto", devices), used, CPU, 0),
+            Line("keyturn, under bare sockets", Load("sockets", "platform", devices), used, CPU),
+            Line("mosquitto, under bare sockets", Load("sockets", "mosquitto", devices), used, CPU, 2),
+        ),
+    )
 
 
-async def measure(plan: Scenario, child: EmbeddedPlatform, control: Control, path: Path) -> None:
-    oracle, journal = Oracle(), Journal(SystemClock(), path)
-    journal.listeners.append(oracle.feed)
-    meter = Meter(plan.fleets["meters"].count or 0, child.pid)
-    builder = Builder(journal, SystemClock(), crashed)
-    world, identities = builder.build(plan, child.mqtt)
-    meter.show("devices made")
-    meter.mark()
-    await provision(control, identities)
-    meter.show("provisioned")
-    with collector_spared():
-        for step in plan.timeline:
-            meter.mark()
-            alone = plan.model_copy(update={"timeline": (step.model_copy(update={"after": ()}),)})
-            await Runner(alone, world, control, Measures(oracle)).run()
-            meter.show(f"{step.id}: {oracle.steps[step.id].state}")
-    for driver in world.fleets["meters"].drivers.values():
-        driver.stop()
-    await until(lambda: not world.open_links)
-    world.scheduler.clear()
-    journal.close()
+def platform_memory(devices: int) -> Figure:
+    return Figure(
+        "platform-memory",
+        "Resident memory of the server for an idle session",
+        "5 KB",
+        (
+            Line("keyturn", Load("keyturn", "platform", devices), per("server_kb", devices), SIZE),
+            Line("mosquitto", Load("keyturn", "mosquitto", devices), per("server_kb", devices), SIZE, 0),
+            Line(
+                "keyturn, and the registry's record of the device",
+                Load("keyturn", "platform", devices),
+                per("server_and_registry_kb", devices),
+                SIZE,
+            ),
+        ),
+    )
 
 
-def crashed(device_id: str, error: Exception) -> None:
-    raise AssertionError(f"{device_id} crashed") from error
+def storm(devices: int) -> Figure:
+    keyturn, mosquitto = Load("keyturn", "platform", devices), Load("keyturn", "mosquitto", devices)
+    return Figure(
+        "storm",
+        f"{devices:,} devices of one process connect at once",
+        "2 s",
+        (
+            Line("all recovered, at keyturn", keyturn, plain("recovered_s"), TIME),
+            Line("all recovered, at mosquitto (backlog 100)", mosquitto, plain("recovered_s"), TIME, 0),
+            Line("all accepted, at keyturn", keyturn, plain("accepted_s"), TIME),
+            Line("all accepted, at mosquitto (backlog 100)", mosquitto, plain("accepted_s"), TIME, 2),
+        ),
+    )
 
 
-if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(*sys.argv[1:]))
+def forced_reset(devices: int) -> Figure:
+    load = Load("forced-resets", "platform", devices)
+    return Figure(
+        "forced-reset",
+        f"Forced reset, {devices:,} devices online: from the request to the close that the device sees",
+        "10 ms (p99)",
+        (
+            Line("singly, p99", load, plain("single_p99_ms"), DELAY),
+            Line("singly, p50", load, plain("single_p50_ms"), DELAY),
+            Line("in waves of 100, p99", load, plain("wave_p99_ms"), DELAY),
+            Line("in waves of 100, p50", load, plain("wave_p50_ms"), DELAY),
+            Line("replies read before the close", load, plain("early_replies"), COUNT),
+        ),
+    )
+
+
+def reset_all(devices: int) -> Figure:
+    load = Load("keyturn-reset-all", "platform", devices)
+    return Figure(
+        "reset-all",
+        f"All primary secrets of {devices:,} devices reset with force",
+        "10 s",
+        (
+            Line("until all are recovered on the secondary", load, plain("wall_s"), TIME),
+            Line("CPU of the fleet, for 1,000 devices", load, client_cpu(devices), CPU),
+            Line("CPU of the platform, for 1,000 devices", load, server_cpu(devices), CPU),
+            Line("from a request to the lost link, p50", load, plain("cut_p50_ms"), DELAY),
+            Line("from a request to the lost link, p99", load, plain("cut_p99_ms"), DELAY),
+        ),
+    )
+
+
+def durable(devices: int) -> Figure:
+    load = Load("durable-resets", "platform", devices)
+    return Figure(
+        "durable-resets",
+        "Resets through HTTP, each on disk before its reply, over 64 connections",
+        "1,500/s",
+        (
+            Line("resets a second", load, plain("per_s"), RATE, more_is_better=True),
+            Line("CPU of the platform, for 1,000 resets", load, server_cpu(devices), CPU),
+        ),
+    )
+
+
+def capacity() -> Figure:
+    devices = MOST_IN_ONE_PROCESS
+    load = Load("keyturn-many", "platform", devices)
+    return Figure(
+        "capacity",
+        f"{devices:,} devices in one process, connected within 10 s",
+        "19,000",
+        (
+            Line("until all are recovered", load, plain("recovered_s"), TIME),
+            Line("memory of the fleet for a device", load, client_kb(devices), SIZE),
+            Line("memory of the platform for a device", load, per("server_and_registry_kb", devices), SIZE),
+        ),
+    )
+
+
+def plain(key: str) -> Value:
+    return lambda result: result[key]
+
+
+def per(key: str, count: float) -> Value:
+    return lambda result: result[key] / count
+
+
+def client_cpu(devices: int) -> Value:
+    return per("client_cpu_s", devices / 1000)
+
+
+def server_cpu(devices: int) -> Value:
+    return per("server_cpu_s", devices / 1000)
+
+
+client_kb = partial(per, "client_kb")
