@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
-import aiohttp
 import orjson
 
 from simulator.device.keyring import Slot
 from simulator.errors import PlatformUnreachable
+from simulator.http_client import HttpClient
 from simulator.ledger import Identity
 
 REQUEST_TIMEOUT_S = 30.0
-MAX_CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,10 @@ class Control:
 
     def __init__(self, api: str, project_id: str = "default", instance_id: str = "", token: str = "") -> None:
         self.api = api.rstrip("/")
-        self._project = f"{self.api}/v5/iot/{project_id}/devices"
+        self._project = f"/v5/iot/{project_id}/devices"
         headers = {"Instance-Id": instance_id, "X-Auth-Token": token}
-        self._session = aiohttp.ClientSession(
-            headers={name: value for name, value in headers.items() if value},
-            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
-            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
-        )
+        self._headers = {name: value for name, value in headers.items() if value}
+        self._http = HttpClient(self.api, self._headers, REQUEST_TIMEOUT_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,7 +49,7 @@ class Control:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        self._http.close()
 
     # -- the vendor's API
 
@@ -63,56 +60,57 @@ class Control:
         body: dict[str, Any] = {"secret_type": slot.upper(), "force_disconnect": force_disconnect}
         if secret is not None:
             body["secret"] = secret
-        url = f"{self._project}/{device_id}/action?action_id=resetSecret"
-        return await self._call("POST", url, orjson.dumps(body))
+        path = f"{self._project}/{quote(device_id)}/action?action_id=resetSecret"
+        return await self._call("POST", path, orjson.dumps(body))
 
     async def freeze(self, device_id: str) -> Answer:
-        return await self._call("POST", f"{self._project}/{device_id}/freeze")
+        return await self._call("POST", f"{self._project}/{quote(device_id)}/freeze")
 
     async def unfreeze(self, device_id: str) -> Answer:
-        return await self._call("POST", f"{self._project}/{device_id}/unfreeze")
+        return await self._call("POST", f"{self._project}/{quote(device_id)}/unfreeze")
 
     # -- the local platform's own
 
     async def describe(self) -> Answer:
         """Who answers there: 404 from a platform that is not ours."""
-        return await self._call("GET", f"{self.api}/_platform")
+        return await self._call("GET", "/_platform")
 
     async def provision(self, identities: Iterable[Identity]) -> Answer:
         """Register devices with their secrets in one call: all or none."""
         lines = b"\n".join(map(orjson.dumps, identities))
-        return await self._call("POST", f"{self.api}/_platform/devices", lines, "application/x-ndjson")
+        return await self._call("POST", "/_platform/devices", lines, "application/x-ndjson")
 
     async def devices(self, *, secrets: bool = False) -> Answer:
         """List the registered devices: fingerprints of their secrets, or the secrets too."""
-        return await self._call("GET", f"{self.api}/_platform/devices?secrets={'true' if secrets else 'false'}")
+        return await self._call("GET", f"/_platform/devices?secrets={'true' if secrets else 'false'}")
 
     async def command(self, device_id: str, name: str, paras: dict[str, Any], *, timeout_s: float) -> Answer:
         """Send a command to an online device and wait for its response."""
         body = {"command_name": name, "service_id": "keyturn", "paras": paras, "timeout": timeout_s}
-        url = f"{self.api}/_platform/devices/{device_id}/commands"
-        return await self._call("POST", url, orjson.dumps(body))
+        return await self._call("POST", f"/_platform/devices/{quote(device_id)}/commands", orjson.dumps(body))
 
     async def message(self, device_id: str, topic: str, payload: bytes) -> Answer:
         """Send a message (QoS 1) that expects no answer: now, or, with a stored session, when the device is back."""
         body = {"topic": topic, "payload": payload.decode(), "qos": 1}
-        url = f"{self.api}/_platform/devices/{device_id}/messages"
-        return await self._call("POST", url, orjson.dumps(body))
+        return await self._call("POST", f"/_platform/devices/{quote(device_id)}/messages", orjson.dumps(body))
 
     async def advance_clock(self, seconds: float) -> Answer:
         """Put the platform's wall clock forward."""
-        return await self._call("POST", f"{self.api}/_platform/clock", orjson.dumps({"advance": seconds}))
+        return await self._call("POST", "/_platform/clock", orjson.dumps({"advance": seconds}))
 
     async def journal(self) -> AsyncIterator[tuple[int, dict[str, Any]]]:
         """Follow the platform's journal: (number in its run, record), from the oldest it keeps.
 
         Ends when the platform stops; PlatformUnreachable when the connection breaks.
         """
+        import aiohttp  # slow to import, and only a platform that is already there is followed
+
         number = 0
         try:
-            async with self._session.get(
-                f"{self.api}/_platform/journal", timeout=aiohttp.ClientTimeout(total=None)
-            ) as answer:
+            async with (
+                aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(total=None)) as session,
+                session.get(f"{self.api}/_platform/journal") as answer,
+            ):
                 async for line in answer.content:
                     if line.startswith(b"id:"):
                         number = int(line[3:])
@@ -121,13 +119,12 @@ class Control:
         except aiohttp.ClientError as error:
             raise self._unreachable(error) from error
 
-    async def _call(self, method: str, url: str, data: bytes | None = None, kind: str = "application/json") -> Answer:
-        headers = {"Content-Type": kind} if data is not None else None
+    async def _call(self, method: str, path: str, data: bytes = b"", kind: str = "application/json") -> Answer:
         try:
-            async with self._session.request(method, url, data=data, headers=headers) as answer:
-                return Answer(answer.status, _json_object(await answer.read()))
-        except (aiohttp.ClientError, TimeoutError) as error:
+            response = await self._http.call(method, path, data, kind if data else "")
+        except OSError as error:
             raise self._unreachable(error) from error
+        return Answer(response.status, _json_object(response.body))
 
     def _unreachable(self, error: Exception) -> PlatformUnreachable:
         return PlatformUnreachable(f"no answer from the control API at {self.api}: {error or type(error).__name__}")

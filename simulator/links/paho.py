@@ -192,6 +192,8 @@ class Mqtt(mqtt.Client):
     def _is_welcome(self, command: int, body: bytes | bytearray) -> bool:
         """Judge a packet that paho might forgive, and a refusal: paho changes its code, or tells nothing of it."""
         link: TcpLink = self.user_data_get()
+        if link.has_ended:
+            return False
         try:
             packet = FROM_PLATFORM.get(command >> 4)
             if packet is None:

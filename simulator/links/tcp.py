@@ -127,6 +127,11 @@ class TcpLink:
         credentials, self._credentials = self._credentials, None
         return connect_packet(credentials, self._engine.options)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether what still comes is for nobody."""
+        return self._phase is Phase.ENDED
+
     def check(self, packet: type[Packet]) -> None:
         """Raise ProtocolError unless a packet of this kind may come now."""
         if (packet is ConnAck) is (self._phase is Phase.OPEN):

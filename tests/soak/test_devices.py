@@ -17,8 +17,8 @@ from simulator.device.lifecycle import Device
 from simulator.device.profiles import Profile
 from simulator.driver import Driver, Surroundings
 from simulator.journal import Journal, Record
-from simulator.links.link import Endpoint, LinkOptions
-from simulator.links.native import NativeEngine
+from simulator.links.engines import engine_named
+from simulator.links.link import Endpoint, EngineName, LinkOptions
 from simulator.scheduler import Scheduler
 from tests.soak.mutation import shown, split, spoil
 from tests.soak.packets import from_server
@@ -32,9 +32,10 @@ pytestmark = [
     pytest.mark.soak,
     pytest.mark.timeout(SOAK_S + ROOM_S),
     pytest.mark.parametrize("level", [4, 5], ids=["3.1.1", "5"]),
+    pytest.mark.parametrize("link", ["native", "paho"]),
 ]
 
-SHARE = 0.1
+SHARE = 0.05
 AT_A_TIME = 32
 HASTY = Profile("hasty", "made for soaks: tries again at once", Backoff(Shape.FIXED, base_s=0.001), subscribes=True)
 NEWS = {"opened": "begun", "accepted": "accepted", **dict.fromkeys(("refused", "unreachable", "lost"), "ended")}
@@ -80,27 +81,27 @@ class SpoilingPlatform:
         print(f"seed {SEED}, level {self._level}: {self.connections} connections")
 
 
-async def test_link_ends_exactly_once_whatever_it_is_sent(level: int) -> None:
+async def test_link_ends_exactly_once_whatever_it_is_sent(level: int, link: EngineName) -> None:
     loop, platform = asyncio.get_running_loop(), SpoilingPlatform(level)
     end = loop.time() + SOAK_S * SHARE
     with platform.telling():
         while loop.time() < end:
-            async with link_bench(NativeEngine, platform, options=LinkOptions(level=level)) as bench:
+            async with link_bench(engine_named(link), platform, options=LinkOptions(level=level)) as bench:
                 opened = [bench.open(number, outbox_of(*messages(3))) for number in range(1, AT_A_TIME + 1)]
-                for link in opened:
-                    await link.owner.ended()
+                for one in opened:
+                    await one.owner.ended()
 
 
-async def test_device_outlives_whatever_it_is_sent(level: int) -> None:
+async def test_device_outlives_whatever_it_is_sent(level: int, link: EngineName) -> None:
     loop, platform = asyncio.get_running_loop(), SpoilingPlatform(level)
     crashes: list[tuple[str, Exception]] = []
     records: list[Record] = []
     journal = Journal(SystemClock())
     journal.listeners.append(records.append)
     with platform.telling():
-        async with scripted_server(platform) as server, asyncio.TaskGroup() as tasks:
+        async with scripted_server(platform) as server:
             scheduler = Scheduler(loop)
-            engine = NativeEngine(tasks, scheduler, Endpoint("127.0.0.1", server.port), LinkOptions(level=level))
+            engine = engine_named(link)(scheduler, Endpoint("127.0.0.1", server.port), LinkOptions(level=level))
             around = Surroundings(
                 engine, scheduler, journal, SystemClock(), lambda who, error: crashes.append((who, error))
             )

@@ -1,6 +1,5 @@
 """A fleet of real simulated devices that go about their business, and what both journals say of them."""
 
-import asyncio
 import math
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,7 +13,6 @@ from simulator.fleet import drain
 from simulator.journal import Journal, Record, read_journal
 from simulator.ledger import Identity
 from simulator.links.link import Endpoint
-from simulator.links.native import NativeEngine
 from simulator.measure import Measures
 from simulator.oracle import Oracle
 from simulator.scenario.flow import until
@@ -97,16 +95,13 @@ async def victims_of(
     journal.listeners.append(oracle.feed)
     journal.header(source="simulator", run="soak", scenario=plan.name, seed=seed)
     crashes: list[str] = []
-    async with asyncio.TaskGroup() as tasks:
-        builder = Builder(
-            tasks, journal, SystemClock(), NativeEngine, lambda who, why: crashes.append(f"{who}: {why!r}")
-        )
-        world, identities = builder.build(plan, endpoint)
-        await provision(control, identities)
-        fleet = Victims(plan, world, control, oracle)
-        fleet.crashes = crashes
-        yield fleet
-        await fleet.stop()
+    builder = Builder(journal, SystemClock(), lambda who, why: crashes.append(f"{who}: {why!r}"))
+    world, identities = builder.build(plan, endpoint)
+    await provision(control, identities)
+    fleet = Victims(plan, world, control, oracle)
+    fleet.crashes = crashes
+    yield fleet
+    await fleet.stop()
     journal.close()
 
 

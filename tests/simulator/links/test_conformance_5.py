@@ -154,3 +154,15 @@ async def test_device_that_takes_only_small_packets_says_so_and_ends_on_a_larger
         assert link.owner.told("arrived") == [("t", b"x" * 34)]
         await until(lambda: len(heard) == 2, "the platform hears why")
     assert heard[1] == Disconnect(ReasonCode.PACKET_TOO_LARGE)
+
+
+async def test_nothing_counts_that_follows_a_violation(engine: EngineFactory) -> None:
+    async def confused(peer: Peer) -> None:
+        await peer.accept()
+        await peer.send(ConnAck(0), ConnAck(0), Publish("late", b"x"))
+        await peer.read_to_the_end()
+
+    async with link_bench(engine, confused, options=OPTIONS) as bench:
+        link = bench.open(1)
+        assert await link.owner.ended() == LinkLost(1, "protocol error: a second CONNACK")
+        assert link.owner.told("arrived") == []
