@@ -256,4 +256,4 @@ class Driver:
                 self._write("lost", attempt=attempt, reason=reason)
 
     def _write(self, kind: str, **fields: object) -> None:
-        self.around.journal.write(kind, device=self.device.device_id, **fields)
+        self.around.journal.add({"t": 0.0, "kind": kind, "device": self.device.device_id, **fields})

@@ -38,8 +38,12 @@ class Journal:
 
     def write(self, kind: str, **fields: object) -> None:
         """Record what happened now."""
+        self.add({"t": 0.0, "kind": kind, **fields})
+
+    def add(self, record: Record) -> None:
+        """Record what happened now: `t`, which should be the first key, is set here."""
         now = self._clock.now()
-        record = {"t": round(now, 6), "kind": kind, **fields}
+        record["t"] = round(now, 6)
         for listener in self.listeners:
             listener(record)
         if self._file is not None:
