@@ -187,8 +187,8 @@ class Link(asyncio.Protocol):
     def refuse(self, connack: bytes) -> None:
         """Answer CONNECT with a refusal, and close."""
         self._conversation.close()
+        self.deadline = math.inf
         self._collect(connack)
-        self._shut()
 
     def send(self, data: bytes) -> None:
         if self._conversation.phase is Phase.OPEN:
@@ -202,23 +202,28 @@ class Link(asyncio.Protocol):
         self._listener.handler.ended(self, ending)
         if self.session is not None and (last := farewell(self.session.terms, ending, error)):
             self._collect(last)
-        self._shut()
+        self.deadline = math.inf
+        self._listener.journal.flush()
+        self.write_due()  # at once: who cuts a session is answered in a later turn, and so after its client knows
 
     def expire(self) -> None:
         """The client was silent for too long."""
         self.cut(Ending.CONNECT_TIMEOUT if self.session is None else Ending.KEEPALIVE)
 
     def write_due(self) -> None:
-        """Write what was collected; a client that left too much unread is cut instead."""
+        """Write what was collected, and the end after the last; a client that left too much unread is cut instead."""
         due, self._due = self._due, None
-        if not due or self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
             return
         if self._leaves_too_much_unread(self._transport):
             self.cut(Ending.SLOW_CONSUMER)
             return
-        data = b"".join(due)
-        self._listener.statistics.bytes_out += len(data)
-        self._transport.write(data)
+        if due:
+            data = b"".join(due)
+            self._listener.statistics.bytes_out += len(data)
+            self._transport.write(data)
+        if self._conversation.phase is Phase.CLOSED:
+            self._write_end(self._transport)
 
     def _leaves_too_much_unread(self, transport: asyncio.Transport) -> bool:
         """A client that is cut for it still gets its last word."""
@@ -231,18 +236,15 @@ class Link(asyncio.Protocol):
             self._listener.write_after_turn(self)
         self._due.append(data)
 
-    def _shut(self) -> None:
-        """Write the last bytes and the end of the stream, then read on until the client closes, but not for long.
+    def _write_end(self, transport: asyncio.Transport) -> None:
+        """Write the end of the stream, then read on until the client closes, but not for long.
 
         Closing with input unread would reset the connection and take the last bytes from the client.
         """
-        self.deadline = math.inf
-        self._listener.journal.flush()
-        self.write_due()
-        if self._transport is None or self._transport.is_closing():
+        if self._timer is not None:
             return
         with suppress(OSError):  # the client may have gone already
-            self._transport.write_eof()
+            transport.write_eof()
         self._timer = self._listener.loop.call_later(self._listener.settings.stuck_s, self._linger)
 
     def _linger(self) -> None:
