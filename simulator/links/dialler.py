@@ -16,6 +16,7 @@ from simulator.links.link import Endpoint
 IP_LOCAL_PORT_RANGE = 51
 PORT_RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
 MAX_UNDER_WAY = 1024
+MAX_PER_TURN = 64  # so that a storm of dials does not keep the loop from everything else
 
 
 def source_ports() -> tuple[int, int]:
@@ -47,6 +48,7 @@ class Dialler:
         self._family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         self._queue: deque[Dial] = deque()
         self._under_way = 0
+        self._is_due = False
         low, high = source_ports()
         self._port_range = (high << 16 | low).to_bytes(4, "little")
 
@@ -54,9 +56,7 @@ class Dialler:
         """Connect; `done(sock)` or `failed(reason)` is called later, never from within this call."""
         dial = Dial(done, failed)
         self._queue.append(dial)
-        if self._under_way < MAX_UNDER_WAY:
-            self._under_way += 1
-            self._loop.call_soon(self._next)
+        self._go_on()
         return dial
 
     def give_up(self, dial: Dial) -> None:
@@ -66,16 +66,24 @@ class Dialler:
             self._loop.remove_writer(dial.sock)
             self._finish(dial, errno.ECANCELED)
 
+    def _go_on(self) -> None:
+        """Start attempts in the next turn, if there are any and there is room for them."""
+        if not self._is_due and self._queue and self._under_way < MAX_UNDER_WAY:
+            self._is_due = True
+            self._loop.call_soon(self._next)
+
     def _next(self) -> None:
-        """Start the next wanted attempt in the place of one that ended."""
-        while self._queue:
+        self._is_due = False
+        for _ in range(MAX_PER_TURN):
+            if not self._queue or self._under_way >= MAX_UNDER_WAY:
+                break
             dial = self._queue.popleft()
             if dial.wanted:
                 self._start(dial)
-                return
-        self._under_way -= 1
+        self._go_on()
 
     def _start(self, dial: Dial) -> None:
+        self._under_way += 1
         try:
             dial.sock = self._socket()
         except OSError as error:
@@ -104,7 +112,8 @@ class Dialler:
         sock, dial.sock = dial.sock, None
         if sock is not None and code:
             sock.close()
-        self._loop.call_soon(self._next)
+        self._under_way -= 1
+        self._go_on()
         if not dial.wanted:
             return
         if code or sock is None:
