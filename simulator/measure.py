@@ -67,7 +67,7 @@ class Measures:
 
     def _span(self, step: str | None) -> tuple[float, float]:
         if step is None:
-            return 0.0, self._oracle.ended_at
+            return 0.0, self._oracle.settled_at or self._oracle.ended_at
         closed = [window.closed or self._oracle.ended_at for _, window in self._windows(step, None) if window]
         return self._oracle.steps[step].started, max(closed, default=self._oracle.ended_at)
 

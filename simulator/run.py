@@ -28,6 +28,7 @@ from simulator.world import Builder, World, provision
 
 DRAIN_S = 5.0
 CLOSE_S = 5.0
+STOPS_PER_TURN = 100
 Watch = Callable[[Oracle, Measures], Coroutine[Any, Any, None]]
 ALL_SETTLED = Expectation("unsettled == 0", "unsettled", "==", 0)
 
@@ -149,8 +150,10 @@ async def _switch_off(world: World) -> None:
     await drain(world.fleets, DRAIN_S)
     world.journal.write("settled")
     for fleet in world.fleets.values():
-        for driver in fleet.drivers.values():
+        for number, driver in enumerate(fleet.drivers.values(), 1):
             driver.stop()
+            if not number % STOPS_PER_TURN:
+                await asyncio.sleep(0)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_S):
             await until(lambda: not world.open_links)
