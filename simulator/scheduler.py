@@ -4,17 +4,34 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 MIN_DELAY_S = 0.0005
 MAX_BATCH = 500
 
+Timer = list[Any]
+"""When, its place among those of the same time, the callback: a list, which the heap compares without calling us."""
+
+
+def cancel(timer: Timer | None) -> None:
+    """Let go of what a timer would call; its place in the heap is given back when its time comes."""
+    if timer is not None:
+        timer[-1] = cancelled
+
+
+def cancelled() -> None:
+    """What a cancelled timer calls."""
+
 
 class Scheduler:
-    """Calls callbacks at loop times. A timer is never cancelled: its callback looks whether it still matters."""
+    """Calls callbacks at loop times.
+
+    A callback looks whether it still matters; what lives shorter than its timers cancels them, not to be kept by them.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[Timer] = []
         self._order = count()
         self._armed: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
@@ -23,11 +40,13 @@ class Scheduler:
         """Loop time in seconds (monotonic)."""
         return self._loop.time()
 
-    def at(self, when: float, callback: Callable[[], None]) -> None:
+    def at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at loop time `when`, or on the next turn if that is past."""
-        heapq.heappush(self._heap, (when, next(self._order), callback))
+        timer: Timer = [when, next(self._order), callback]
+        heapq.heappush(self._heap, timer)
         if self._armed is None or max(when, self._loop.time() + MIN_DELAY_S) < self._armed_for:
             self._arm()
+        return timer
 
     def clear(self) -> None:
         """Forget every timer."""

@@ -22,14 +22,17 @@ class Keepalive:
         """
         return max(min(self.sent, self.heard), self.pinged) + self.interval_s * PING_AFTER
 
-    def patience_ends(self) -> float:
-        """When an unanswered ping means that the link is dead."""
-        return self.pinged + self.interval_s * ANSWER_WITHIN
+    def wakes_at(self) -> float:
+        """When to look again: a ping is due, or the last one should have been answered."""
+        return self._patience_ends() if self.pinged else self.due()
 
     def is_dead(self, now: float) -> bool:
-        """Whether the last ping was never answered."""
-        return bool(self.pinged) and self.patience_ends() <= now
+        """Whether the last ping was not answered in time."""
+        return bool(self.pinged) and self._patience_ends() <= now
 
     def answered(self) -> None:
         """A PINGRESP came."""
         self.pinged = 0.0
+
+    def _patience_ends(self) -> float:
+        return self.pinged + self.interval_s * ANSWER_WITHIN

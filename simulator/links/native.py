@@ -9,7 +9,7 @@ from simulator.links.link import Endpoint, LinkOptions
 from simulator.links.outbox import Message, as_publish
 from simulator.links.stream import Streams
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
-from simulator.scheduler import Scheduler
+from simulator.scheduler import Scheduler, Timer, cancel
 from wire.mqtt import (
     FROM_SERVER,
     ConnAck,
@@ -39,7 +39,7 @@ class NativeEngine(TcpEngine):
 class NativeClient:
     """Talks MQTT for one link."""
 
-    __slots__ = ("_decoder", "_ended", "_keepalive", "_level", "_link", "_scheduler", "_stream")
+    __slots__ = ("_decoder", "_ended", "_keepalive", "_level", "_link", "_scheduler", "_stream", "_timer")
 
     def __init__(self, engine: NativeEngine, link: TcpLink, sock: socket.socket) -> None:
         self._link = link
@@ -48,6 +48,7 @@ class NativeClient:
         self._decoder = Decoder(FROM_SERVER, max_body(engine.options), self._level)
         self._keepalive = Keepalive(engine.options.keepalive_s)
         self._ended = False
+        self._timer: Timer | None = None
         self._stream = engine.streams.open(sock, self)
         self._send(link.greeting())
 
@@ -66,9 +67,8 @@ class NativeClient:
         self._stream.finish()
 
     def hang_up(self) -> None:
-        self._ended = True
         self._stream.close()
-        self._link.gone("closed")
+        self.stream_ended("closed")
 
     # -- the stream
 
@@ -83,6 +83,7 @@ class NativeClient:
 
     def stream_ended(self, reason: str) -> None:
         self._ended = True
+        cancel(self._timer)
         self._link.gone(reason)
 
     # -- packets
@@ -105,7 +106,7 @@ class NativeClient:
         if answer.properties.server_keep_alive is not None:
             self._keepalive.interval_s = answer.properties.server_keep_alive
         self._link.answered(answer)
-        self._wake_for_keepalive()
+        self._look_later()
 
     def _arrived(self, message: Publish) -> None:
         if message.qos == 2:
@@ -121,20 +122,16 @@ class NativeClient:
 
     # -- keepalive
 
-    def _wake_for_keepalive(self) -> None:
+    def _look_later(self) -> None:
         if self._keepalive.interval_s and not self._ended:
-            self._scheduler.at(self._keepalive.due(), self._ping)
+            self._timer = self._scheduler.at(self._keepalive.wakes_at(), self._look)
 
-    def _ping(self) -> None:
-        if self._ended:
-            return
+    def _look(self) -> None:
+        """Ping when it is time, or give the link up for want of an answer."""
         now = self._scheduler.now()
-        if now >= self._keepalive.due():
+        if self._keepalive.is_dead(now):
+            self._link.fail("no answer to a ping")
+        elif not self._keepalive.pinged and now >= self._keepalive.due():
             self._send(PingReq())
             self._keepalive.pinged = now
-            self._scheduler.at(self._keepalive.patience_ends(), self._ping_timed_out)
-        self._wake_for_keepalive()
-
-    def _ping_timed_out(self) -> None:
-        if self._keepalive.is_dead(self._scheduler.now()):
-            self._link.fail("no answer to a ping")
+        self._look_later()

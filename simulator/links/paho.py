@@ -22,7 +22,7 @@ from simulator.links.answers import MQTT_5, disconnect_reason
 from simulator.links.greeting import max_body
 from simulator.links.outbox import Message
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
-from simulator.scheduler import Scheduler
+from simulator.scheduler import Scheduler, Timer, cancel
 from wire.mqtt import FROM_SERVER, ConnAck, Connect, Disconnect, ProtocolError, Publish, ReasonCode
 from wire.mqtt import Properties as WireProperties
 
@@ -134,6 +134,7 @@ class Mqtt(mqtt.Client):
         )
         self._scheduler = scheduler
         self.line = line
+        self.timer: Timer | None = None
         self._max_body = max_body
         self.packet_id = 0
         self.dup = False
@@ -158,7 +159,7 @@ class Mqtt(mqtt.Client):
     def look_later(self) -> None:
         """See to the keepalive from now on, for as long as the line is open."""
         if self.keepalive and self.socket() is not None:
-            self._scheduler.at(self._scheduler.now() + self.keepalive / LOOKS, self._look)
+            self.timer = self._scheduler.at(self._scheduler.now() + self.keepalive / LOOKS, self._look)
 
     def _look(self) -> None:
         """Let paho ping when it is time, or give the line up for want of an answer."""
@@ -272,6 +273,7 @@ def _ended(
     client: mqtt.Client, link: TcpLink, flags: mqtt.DisconnectFlags, code: PahoReason, _said: Properties | None
 ) -> None:
     assert isinstance(client, Mqtt), "the client that this is a callback of"
+    cancel(client.timer)
     if flags.is_disconnect_packet_from_server:
         link.gone(disconnect_reason(code.value))
     else:

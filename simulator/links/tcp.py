@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from simulator.links.dialler import Dial, Dialler
 from simulator.links.greeting import connect_packet
 from simulator.links.link import Endpoint, LinkOptions, LinkOwner
 from simulator.links.outbox import Message, Outbox
-from simulator.scheduler import Scheduler
+from simulator.scheduler import Scheduler, Timer, cancel
 from wire.mqtt import ConnAck, Connect, Packet, ProtocolError, ReasonCode
 
 QOS_2_UNASKED = "a QoS 2 message, and nothing was subscribed above QoS 1"
@@ -80,6 +81,7 @@ class TcpLink:
         "_phase",
         "_silent",
         "_terminal",
+        "_timer",
     )
 
     def __init__(
@@ -96,7 +98,7 @@ class TcpLink:
         self._silent = False
         engine.open_links += 1
         self._dial: Dial | None = engine.dialler.dial(self._dialled, self._dial_failed)
-        engine.scheduler.at(engine.scheduler.now() + engine.options.connect_timeout_s, self._connect_timed_out)
+        self._timer = self._after(engine.options.connect_timeout_s, self._connect_timed_out)
 
     # -- what the device asks for
 
@@ -143,6 +145,7 @@ class TcpLink:
             self._end(event)
             return
         self._phase = Phase.OPEN
+        cancel(self._timer)
         self._outbox.obey(answer.properties)
         self._send(self._outbox.resume(session_present=answer.session_present), dup=True)
         self._owner.link_event(event)
@@ -188,6 +191,9 @@ class TcpLink:
         self._dial = None
         self.fail(reason)
 
+    def _after(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        return self._engine.scheduler.at(self._engine.scheduler.now() + seconds, callback)
+
     def _connect_timed_out(self) -> None:
         if self._phase is Phase.CONNECTING:
             self.fail("no answer in time")
@@ -218,7 +224,7 @@ class TcpLink:
         if client := self._talking():
             self._phase, self._terminal = Phase.ENDED, LinkLost(self._attempt, reason)
             client.say_goodbye(code)
-            self._engine.scheduler.at(self._engine.scheduler.now() + LINGER_S, client.hang_up)
+            self._timer = self._after(LINGER_S, client.hang_up)
         else:
             self.fail(reason)
 
@@ -237,6 +243,7 @@ class TcpLink:
     def _finish(self) -> None:
         """Tell the owner how it ended, unless it asked for silence."""
         assert self._terminal is not None, "a link that ends has a terminal event"
+        cancel(self._timer)
         self._engine.open_links -= 1
         if not self._silent:
             self._owner.link_event(self._terminal)

@@ -2,13 +2,14 @@
 
 import asyncio
 import functools
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import pytest
 import uvloop
 
-from simulator.scheduler import MAX_BATCH, MIN_DELAY_S, Scheduler
+from simulator.scheduler import MAX_BATCH, MIN_DELAY_S, Scheduler, cancel
 
 DEADLINE_S = 10.0
 Play = Callable[[Callable[[Scheduler], Coroutine[Any, Any, None]]], None]
@@ -231,3 +232,21 @@ def test_clear_within_a_callback_stops_the_rest_of_its_batch(play: Play) -> None
         assert fired == []
 
     play(test)
+
+
+async def test_cancelled_timer_calls_nobody_and_keeps_nobody() -> None:
+    class Owner:
+        def act(self) -> None:
+            raise AssertionError("it was cancelled")
+
+    owner, done = Owner(), asyncio.Event()
+    gone = weakref.ref(owner)
+    scheduler = Scheduler(asyncio.get_running_loop())
+    timer = scheduler.at(scheduler.now(), owner.act)
+    cancel(timer)
+    cancel(None)
+    del owner
+    assert gone() is None
+    scheduler.at(scheduler.now(), done.set)
+    async with asyncio.timeout(5):
+        await done.wait()

@@ -9,7 +9,7 @@ from simulator.credentials import MqttCredentials
 from simulator.device.events import Accepted, LinkEvent
 from simulator.links.link import Endpoint, Link, LinkEngine, LinkOptions
 from simulator.links.outbox import Message, Outbox
-from simulator.scheduler import Scheduler
+from simulator.scheduler import Scheduler, cancelled
 from tests.support.descriptors import Descriptor, open_sockets
 from tests.support.link_owner import RecordingOwner
 from tests.support.mqtt_server import Script, ScriptedServer, scripted_server
@@ -87,6 +87,7 @@ async def link_bench(
         bench = Bench(factory(scheduler, endpoint, options or LinkOptions()), server)
         yield bench
         await bench.check()
+        assert all(timer[-1] is cancelled for timer in scheduler._heap), "an ended link is kept by a timer"
         scheduler.clear()
         left = asyncio.all_tasks() - others - server.running
         assert not left, f"{left} left over"
