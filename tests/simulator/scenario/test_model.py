@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from simulator.device.keyring import Fallback, Slot
+from simulator.device.profiles import PROFILES
 from simulator.expectations import parse
 from simulator.scenario.model import FallbackName, Fleet, Platform, Scenario, Telemetry
 from simulator.scenario.steps import (
@@ -181,7 +182,7 @@ BAD_FLEETS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"count": 1, "profiles": {"x": 1}},
         "profiles.x.[key]",
-        "unknown profile 'x'; the profiles are full-jitter, huawei-python, huawei-java, huawei-c",
+        f"unknown profile 'x'; the profiles are {', '.join(PROFILES)}",
     ),
     (
         {"count": 1, "profiles": {"full-jitter": "70%", "huawei-c": "20%"}},
