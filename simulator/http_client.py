@@ -18,7 +18,7 @@ from simulator.errors import UsageError
 
 MAX_CONNECTIONS = 64
 KEPT_S = 2.0
-"""An idle connection is used again for this long: servers close theirs after five seconds and more."""
+"""An idle connection is kept for this long, and half of it more: servers close theirs after five seconds and later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class HttpClient:
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: list[Connection] = []
+        self._sweeper: asyncio.TimerHandle | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def call(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> Response:
@@ -59,24 +60,39 @@ class HttpClient:
                 connection.close()
                 raise
         if connection.is_open:
-            self._idle.append(connection)
+            self._keep(connection)
         return response
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         for connection in self._idle:
             connection.close()
         self._idle.clear()
 
     def _kept(self) -> "Connection | None":
         """The connection that was used last, if it is still good."""
-        too_old = asyncio.get_running_loop().time() - KEPT_S
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open and connection.used_at > too_old:
+            if connection.is_open:
                 return connection
-            connection.close()
         return None
+
+    def _keep(self, connection: "Connection") -> None:
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(KEPT_S / 2, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what was idle for too long: the server should not wait for calls that do not come."""
+        loop = asyncio.get_running_loop()
+        too_old = loop.time() - KEPT_S
+        for connection in self._idle:
+            if connection.used_at <= too_old:
+                connection.close()
+        self._idle = [connection for connection in self._idle if connection.is_open]
+        self._sweeper = loop.call_later(KEPT_S / 2, self._sweep) if self._idle else None
 
     async def _connect(self) -> "Connection":
         if self._is_secure and self._tls is None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from simulator import http_client as module
 from simulator.errors import UsageError
 from simulator.http_client import MAX_CONNECTIONS, HttpClient, Response
 from tests.support.ports import unused_port
@@ -21,7 +22,7 @@ class Server:
     def __init__(self, script: Script) -> None:
         self._script = script
         self.requests: list[bytes] = []
-        self.connections = 0
+        self.connections = self.left = 0
         self.at_once = self.most_at_once = 0
         self.port = 0
 
@@ -38,6 +39,7 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.left += 1
             writer.close()
 
 
@@ -140,6 +142,16 @@ async def test_connection_that_the_server_closed_meanwhile_is_not_used() -> None
             assert (await client.call("GET", "/")).status == 200
             await until(lambda: not client._idle or not client._idle[-1].is_open, "the close has arrived")
             assert server.connections == calls
+
+
+async def test_idle_connection_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_S", 0.02)
+    async with served(says(OK)) as (client, server):
+        await client.call("GET", "/")
+        await until(lambda: server.left == 1, "the server sees the end")
+        assert not client._idle
+        await client.call("GET", "/")
+    assert server.connections == 2
 
 
 async def test_calls_share_a_bounded_number_of_connections() -> None:
