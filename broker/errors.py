@@ -6,6 +6,7 @@ BrokerError
 └── RequestError      a request that cannot be served; the control API knows the vendor's code of each
     ├── InvalidInput
     ├── UnknownDevice
+    ├── DeviceExists
     ├── AlreadyFrozen
     ├── NotFrozen
     ├── DeviceOffline
@@ -38,6 +39,10 @@ class UnknownDevice(RequestError):
 
     def __init__(self, device_id: str) -> None:
         super().__init__(f"device {device_id!r} does not exist")
+
+
+class DeviceExists(RequestError):
+    """A device of this id, or of this node id in this product, is there already."""
 
 
 class AlreadyFrozen(RequestError):

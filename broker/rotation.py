@@ -1,4 +1,4 @@
-"""Turning the keys: reset a secret, freeze, unfreeze, delete; one place for every API.
+"""Turning the keys: create, update, reset a secret, freeze, unfreeze, delete; one place for every API.
 
 The linearisation point of a change is one callback of the loop, run when the database has committed: the registry
 changes, the session is cut if it must be, the journal says so, and nothing can happen in between. The caller's answer
@@ -12,8 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from broker.auth.credentials import psk_error, secret_error
-from broker.auth.registry import Device, DeviceProtocol, NewDevice, Registry, Secret, Slot
-from broker.errors import AlreadyFrozen, BrokerError, InvalidInput, NotFrozen, StoreError, UnknownDevice
+from broker.auth.registry import Device, DeviceChanges, DeviceProtocol, NewDevice, Registry, Secret, Slot
+from broker.errors import (
+    AlreadyFrozen,
+    BrokerError,
+    DeviceExists,
+    InvalidInput,
+    NotFrozen,
+    StoreError,
+    UnknownDevice,
+)
 from broker.journal import Journal
 from broker.sessions import Ending, Sessions
 from broker.statistics import Statistics
@@ -53,7 +61,7 @@ class Rotation:
         device = self._known(device_id)
         if secret is not None:
             _require_fit(secret, device.protocol)
-        value = secrets.token_hex(16) if secret is None else secret
+        value = generated_secret() if secret is None else secret
 
         def in_force(changed: Device) -> Secret:
             new = changed.secret(slot)
@@ -117,10 +125,39 @@ class Rotation:
             self._registry.remove(device_id)
             self._stored.delete(device_id, self._sessions.get(device_id))
             self._sessions.cut(device_id, Ending.DELETED)
+            self._sessions.presence.forget(device_id)
             self._journal.write("deleted", device=device_id)
 
         await self._durably(
             lambda done: self._store.delete(device_id, done),
+            lambda changed: in_force(_only(changed, UnknownDevice(device_id))),
+        )
+
+    async def create(self, new: NewDevice) -> Device:
+        """Add a device. Raises DeviceExists, StoreError."""
+
+        def in_force(changed: Device) -> Device:
+            self._registry.put(changed)
+            self._journal.write("created", **_added(changed))
+            return changed
+
+        taken = DeviceExists(f"device {new.device_id!r}, or node {new.node_id!r} of product {new.product_id!r}")
+        return await self._durably(
+            lambda done: self._store.create(new, done),
+            lambda changed: in_force(_only(changed, taken)),
+        )
+
+    async def update(self, device_id: str, changes: DeviceChanges) -> Device:
+        """Change what is no secret; a session lives on. Raises UnknownDevice, StoreError."""
+        self._known(device_id)
+
+        def in_force(changed: Device) -> Device:
+            self._registry.put(changed)
+            self._journal.write("updated", device=device_id, changed=changes.names())
+            return changed
+
+        return await self._durably(
+            lambda done: self._store.update(device_id, changes, done),
             lambda changed: in_force(_only(changed, UnknownDevice(device_id))),
         )
 
@@ -130,13 +167,7 @@ class Rotation:
         def in_force(changed: list[Device]) -> int:
             for device in changed:
                 self._registry.put(device)
-                self._journal.write(
-                    "provisioned",
-                    device=device.device_id,
-                    protocol=device.protocol,
-                    primary=_public(device.primary),
-                    secondary=device.secondary and _public(device.secondary),
-                )
+                self._journal.write("provisioned", **_added(device))
             return len(changed)
 
         return await self._durably(lambda done: self._store.provision(devices, done), in_force)
@@ -173,6 +204,11 @@ class Rotation:
         return await answer
 
 
+def generated_secret() -> str:
+    """Make a secret that fits every protocol: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
 def _require_fit(secret: str, protocol: DeviceProtocol) -> None:
     problem = psk_error(secret) if protocol is DeviceProtocol.COAP else secret_error(secret)
     if problem:
@@ -183,6 +219,16 @@ def _only(changed: list[Device], otherwise: BrokerError) -> Device:
     if not changed:
         raise otherwise
     return changed[0]
+
+
+def _added(device: Device) -> dict[str, object]:
+    """What the journal says of a device that is new, or registered anew."""
+    return {
+        "device": device.device_id,
+        "protocol": device.protocol,
+        "primary": _public(device.primary),
+        "secondary": device.secondary and _public(device.secondary),
+    }
 
 
 def _public(secret: Secret) -> dict[str, object]:

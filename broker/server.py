@@ -28,6 +28,7 @@ from broker.rotation import Rotation
 from broker.sessions import Sessions
 from broker.settings import Settings
 from broker.statistics import LoopLag, Statistics
+from broker.store.activations import ActivationKeeper
 from broker.store.sqlite import SqliteStore
 from broker.stored import StoredStates
 
@@ -70,9 +71,11 @@ class Platform:
 
         journal = Journal(settings.journal, clock, loop.call_soon, settings.journal_ring)
         opening.callback(journal.close)
-        store = SqliteStore(settings.db, loop, settings.busy_timeout_s)
-        opening.push_async_callback(_finish, store, journal)
+        store = SqliteStore(settings.db, loop, settings.busy_timeout_s, clock)
+        activations = ActivationKeeper(sessions.presence, store, statistics)
+        opening.push_async_callback(_finish, activations, store, journal)
         registry = Registry(store.load())
+        activations.restore(registry)
         self._write_header(journal)
 
         engine: Router[str] = Router()
@@ -81,7 +84,7 @@ class Platform:
         commands = Commands(registry, sessions, delivery, journal, ids)
         rotation = Rotation(registry, store, sessions, stored, journal, statistics)
         admission = Admission(settings, registry, sessions, stored, delivery, journal, statistics, clock)
-        gate = Gate(settings, admission, commands, engine, delivery, journal, statistics)
+        gate = Gate(settings, admission, commands, engine, delivery, journal, statistics, activations.save)
         services = Services(
             run=self.run,
             mqtt_host=settings.host,
@@ -100,15 +103,18 @@ class Platform:
             loop_lag=lag,
             stop=self.stop_asked.set,
         )
-        http = HttpServer(app.build(services), ids)
-        await http.start(http_socket)
-        opening.push_async_callback(http.stop, settings.stop_grace_s)
+        await self._serve_http(opening, services, http_socket)
         opening.callback(journal.end_following)
         listener = Listener(settings, gate, journal, statistics, clock)
         await listener.start(mqtt_socket)
         opening.push_async_callback(listener.stop)
         lag.start()
         opening.callback(lag.stop)
+
+    async def _serve_http(self, opening: AsyncExitStack, services: Services, listening: socket.socket) -> None:
+        http = HttpServer(app.build(services), services.ids)
+        await http.start(listening)
+        opening.push_async_callback(http.stop, self.settings.stop_grace_s)
 
     def _write_header(self, journal: Journal) -> None:
         journal.write(
@@ -123,7 +129,8 @@ class Platform:
         journal.flush()
 
 
-async def _finish(store: SqliteStore, journal: Journal) -> None:
+async def _finish(activations: ActivationKeeper, store: SqliteStore, journal: Journal) -> None:
+    activations.save()
     store.close()
     await asyncio.sleep(0)  # the last outcomes wait in the loop
     journal.write("stopped")

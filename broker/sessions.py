@@ -9,6 +9,7 @@ from typing import Protocol
 from broker.access.downlinks import Downlinks
 from broker.access.terms import Terms
 from broker.auth.registry import Slot
+from broker.presence import Presence
 from wire.mqtt import Packet
 
 
@@ -65,10 +66,11 @@ class Session:
 
 
 class Sessions:
-    """The live sessions by device id."""
+    """The live sessions by device id, and what is known of those that were."""
 
     def __init__(self) -> None:
         self._live: dict[str, Session] = {}
+        self.presence = Presence()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -76,18 +78,23 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(self._live.values())
 
+    def __contains__(self, device_id: str) -> bool:
+        return device_id in self._live
+
     def get(self, device_id: str) -> Session | None:
         return self._live.get(device_id)
 
     def attach(self, session: Session) -> None:
         """Make this the device's session; the caller has cut the one before."""
         self._live[session.device_id] = session
+        self.presence.entered(session.device_id, session.connected_at)
 
-    def detach(self, session: Session) -> bool:
+    def detach(self, session: Session, utc: datetime) -> bool:
         """Remove this very session; a session that was taken over removes nothing."""
         if self._live.get(session.device_id) is not session:
             return False
         del self._live[session.device_id]
+        self.presence.left(session.device_id, utc)
         return True
 
     def cut(self, device_id: str, ending: Ending) -> bool:

@@ -71,7 +71,7 @@ class Admission:
 
     def leave(self, session: Session) -> None:
         """A session is over."""
-        if self._sessions.detach(session):
+        if self._sessions.detach(session, self._clock.utc()):
             self._stored.leave(session)
 
     def sweep(self) -> None:

@@ -3,6 +3,8 @@
 It owns the device's `$oc` topics and leaves the custom topics to the engine; the admission judges CONNECT.
 """
 
+from collections.abc import Callable
+
 from broker.access.admission import Admission
 from broker.access.connection import Request
 from broker.access.delivery import Delivery
@@ -47,6 +49,7 @@ class Gate:
         delivery: Delivery,
         journal: Journal,
         statistics: Statistics,
+        save_activations: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._admission = admission
@@ -56,6 +59,7 @@ class Gate:
         self._delivery = delivery
         self._journal = journal
         self._statistics = statistics
+        self._save_activations = save_activations
 
     def handle(self, link: Link, request: Request) -> None:
         """Serve one request of a link whose conversation is in the right phase for it."""
@@ -104,6 +108,7 @@ class Gate:
 
     def sweep(self) -> None:
         self._admission.sweep()
+        self._save_activations()
 
     def _disconnect(self, link: Link, session: Session, packet: Disconnect) -> None:
         """End a session; its client may still change how long its state is kept (5.0 §3.14.2.2.2)."""

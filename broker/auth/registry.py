@@ -2,8 +2,17 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from enum import StrEnum
+
+RECORD_BITS = 31
+"""A record id has the second of its creation above so many bits, and below them a count: it orders by age."""
+
+
+def record_id_from(utc: datetime) -> int:
+    """Return the least record id of the devices that are added from this second on."""
+    return int(utc.timestamp()) << RECORD_BITS
 
 
 class Slot(StrEnum):
@@ -31,7 +40,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One registered device; `secure_access` allows it on encrypted ports only."""
+    """One registered device; `secure_access` allows it on encrypted ports only, `record_id` is its place by age."""
 
     device_id: str
     node_id: str
@@ -41,6 +50,14 @@ class Device:
     secondary: Secret | None
     frozen: bool = False
     secure_access: bool = False
+    record_id: int = 0
+    device_name: str | None = None
+    description: str | None = None
+    timeout_s: int = 0
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromtimestamp(self.record_id >> RECORD_BITS, UTC)
 
     def secret(self, slot: Slot) -> Secret | None:
         return self.primary if slot is Slot.PRIMARY else self.secondary
@@ -48,7 +65,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class NewDevice:
-    """A device to provision."""
+    """A device to add; `timeout_s` is what it has to connect for the first time, 0 = for ever."""
 
     device_id: str
     node_id: str
@@ -57,6 +74,22 @@ class NewDevice:
     primary: str = field(repr=False)
     secondary: str | None = field(repr=False)
     secure_access: bool = False
+    device_name: str | None = None
+    description: str | None = None
+    timeout_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChanges:
+    """What is to be different about a device; None leaves it as it is."""
+
+    device_name: str | None = None
+    description: str | None = None
+    secure_access: bool | None = None
+    timeout_s: int | None = None
+
+    def names(self) -> list[str]:
+        return [one.name for one in fields(self) if getattr(self, one.name) is not None]
 
 
 class Registry:
@@ -73,6 +106,10 @@ class Registry:
 
     def __iter__(self) -> Iterator[Device]:
         return iter(self._devices.values())
+
+    def newest_first(self) -> Iterator[Device]:
+        """The last added first: by falling record id, because devices are added in that order."""
+        return reversed(self._devices.values())
 
     def get(self, device_id: str) -> Device | None:
         return self._devices.get(device_id)

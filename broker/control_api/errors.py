@@ -13,6 +13,7 @@ from broker.errors import (
     AlreadyFrozen,
     BrokerError,
     CommandTimeout,
+    DeviceExists,
     DeviceOffline,
     InvalidInput,
     NotFrozen,
@@ -31,16 +32,6 @@ UNAUTHORISED = (401, "IOTDA.000002", "Authentication failed.")
 INTERNAL = (500, "IOTDA.000001", "Internal server error.")
 NO_SUCH_API = "APIGW.0101"
 
-VENDOR: dict[type[BrokerError], tuple[int, str, str]] = {
-    InvalidInput: INVALID_DATA,
-    UnknownDevice: (404, "IOTDA.014000", "The device does not exist."),
-    DeviceOffline: (403, "IOTDA.014016", "The device is not online."),
-    AlreadyFrozen: (403, "IOTDA.014039", "The device is already frozen."),
-    NotFrozen: (403, "IOTDA.014040", "The device is not frozen."),
-    CommandTimeout: (504, "IOTDA.014111", "The command timed out."),
-    StoreError: INTERNAL,
-}
-
 
 class InvalidBody(InvalidInput):
     """A body that does not fit its model; the message names the field and never repeats its value."""
@@ -50,11 +41,40 @@ class MalformedBody(InvalidInput):
     """A body that is not JSON."""
 
 
+class LimitOutOfRange(InvalidInput):
+    """A page of no size, or of too many devices."""
+
+
+class InvalidTime(InvalidInput):
+    """A moment that is not written as the vendor writes moments."""
+
+
+class TimesOutOfOrder(InvalidInput):
+    """A span of time that ends before it starts."""
+
+
 class BodyTooLarge(InvalidInput):
     """A body that is not read to its end."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body has more than {limit} bytes")
+
+
+VENDOR: dict[type[BrokerError], tuple[int, str, str]] = {
+    InvalidInput: INVALID_DATA,
+    MalformedBody: INVALID_FORMAT,
+    BodyTooLarge: TOO_LARGE,
+    InvalidTime: (400, "IOTDA.000009", "Invalid input. Invalid time format."),
+    TimesOutOfOrder: (400, "IOTDA.000010", "Invalid input. The start time must be earlier than the end time."),
+    LimitOutOfRange: (400, "IOTDA.000017", "Invalid input. The specified parameter 'limit' is out of range."),
+    DeviceExists: (400, "IOTDA.014031", "Invalid input. The device already exists."),
+    UnknownDevice: (404, "IOTDA.014000", "The device does not exist."),
+    DeviceOffline: (403, "IOTDA.014016", "The device is not online."),
+    AlreadyFrozen: (403, "IOTDA.014039", "The device is already frozen."),
+    NotFrozen: (403, "IOTDA.014040", "The device is not frozen."),
+    CommandTimeout: (504, "IOTDA.014111", "The command timed out."),
+    StoreError: INTERNAL,
+}
 
 
 def json_response(body: object, status: int = 200) -> Response:
@@ -89,10 +109,6 @@ def describe(found: Sequence[Any]) -> str:
 
 async def on_broker_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, BrokerError)
-    if isinstance(error, MalformedBody):
-        return error_response(INVALID_FORMAT, str(error))
-    if isinstance(error, BodyTooLarge):
-        return error_response(TOO_LARGE, str(error))
     vendor = next(VENDOR[kind] for kind in type(error).__mro__ if kind in VENDOR)
     return error_response(vendor, str(error))
 

@@ -54,6 +54,13 @@ def limited(receive: Receive, limit: int) -> Receive:
     return receive_some
 
 
+def objection_to_secrets(headers: Mapping[str, str], *, token_asked: bool) -> Response | None:
+    """Keep secrets from a page whose own name was bound to our address: it asks without an origin, but by that name."""
+    if token_asked or names_loopback(f"//{headers.get('host', '')}"):
+        return None
+    return error_response(FORBIDDEN, "Secrets: expected to be addressed by a loopback name.")
+
+
 def names_loopback(url: str) -> bool:
     try:
         host = urlsplit(url).hostname

@@ -1,4 +1,4 @@
-"""The vendor's IoTDA v5 API, as far as secrets go."""
+"""The vendor's IoTDA v5 API: the devices, and their secrets."""
 
 from typing import Literal
 
@@ -9,11 +9,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.auth.registry import Slot
+from broker.control_api.device_answers import Answers
+from broker.control_api.device_query import parse_query
+from broker.control_api.device_requests import AddDevice, UpdateDevice
 from broker.control_api.errors import json_response, parse
+from broker.control_api.guard import objection_to_secrets
 from broker.control_api.services import Services
-from broker.errors import InvalidInput
+from broker.errors import InvalidInput, UnknownDevice
 
-DEVICE = "/v5/iot/{project_id}/devices/{device_id}"
+DEVICES = "/v5/iot/{project_id}/devices"
+DEVICE = f"{DEVICES}/{{device_id}}"
 SLOTS = {"PRIMARY": Slot.PRIMARY, "SECONDARY": Slot.SECONDARY}
 
 
@@ -50,6 +55,7 @@ def action_route(services: Services) -> Route:
 
 def router(services: Services) -> APIRouter:
     api = APIRouter(tags=["IoTDA"])
+    _serve_device_management(api, services)
 
     @api.delete(DEVICE, status_code=204)
     async def delete_device(project_id: str, device_id: str) -> None:  # noqa: ARG001 - any project is accepted
@@ -64,3 +70,32 @@ def router(services: Services) -> APIRouter:
         await services.rotation.unfreeze(device_id)
 
     return api
+
+
+def _serve_device_management(api: APIRouter, services: Services) -> None:
+    answers = Answers(services.sessions)
+
+    @api.post(DEVICES)
+    async def create_device(request: Request) -> Response:
+        wanted = parse(AddDevice, await request.body())
+        return json_response(answers.changed(await services.rotation.create(wanted.device())), 201)
+
+    @api.get(DEVICES)
+    async def list_devices(request: Request) -> Response:
+        query = parse_query(request.query_params)
+        devices, count = query.select(services.registry.newest_first(), answers.status)
+        return json_response(answers.page(devices, count))
+
+    @api.get(DEVICE)
+    async def show_device(device_id: str, request: Request) -> Response:
+        if objection := objection_to_secrets(request.headers, token_asked=services.token is not None):
+            return objection
+        device = services.registry.get(device_id)
+        if device is None:
+            raise UnknownDevice(device_id)
+        return json_response(answers.shown(device))
+
+    @api.put(DEVICE)
+    async def update_device(device_id: str, request: Request) -> Response:
+        wanted = parse(UpdateDevice, await request.body())
+        return json_response(answers.changed(await services.rotation.update(device_id, wanted.changes())))

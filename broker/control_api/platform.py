@@ -14,8 +14,8 @@ from broker import VERSION
 from broker.access.delivery import Fate
 from broker.access.terms import VERSIONS
 from broker.commands import Command
-from broker.control_api.errors import FORBIDDEN, error_response, json_response, parse
-from broker.control_api.guard import names_loopback
+from broker.control_api.errors import json_response, parse
+from broker.control_api.guard import objection_to_secrets
 from broker.control_api.inventory import listed, wants_secrets
 from broker.control_api.provisioning import parse_devices
 from broker.control_api.services import Services
@@ -61,9 +61,8 @@ def router(services: Services) -> APIRouter:
     @api.get("/devices")
     async def list_devices(request: Request, secrets: str = "false") -> Response:
         whole = wants_secrets(secrets)
-        if whole and services.token is None and not names_loopback(f"//{request.headers.get('host', '')}"):
-            # A page whose own name was bound to our address asks without an origin, but by that name.
-            return error_response(FORBIDDEN, "Secrets: expected to be addressed by a loopback name.")
+        if whole and (objection := objection_to_secrets(request.headers, token_asked=services.token is not None)):
+            return objection
         devices = [listed(one, services.sessions.get(one.device_id), secrets=whole) for one in services.registry]
         return json_response({"count": len(devices), "devices": devices})
 

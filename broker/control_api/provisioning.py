@@ -1,24 +1,12 @@
 """Bulk provisioning: one JSON object a line, all of them or none."""
 
-from typing import Annotated
+from pydantic import BaseModel, ConfigDict, Field
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
-from broker.auth.credentials import psk_error, secret_error
+from broker.auth.credentials import psk_error
 from broker.auth.registry import DeviceProtocol, NewDevice
 from broker.control_api.errors import parse
+from broker.control_api.terms import Identifier, ProductId, SecretText
 from broker.errors import InvalidInput
-
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-
-
-def _fit(secret: str) -> str:
-    if problem := secret_error(secret):
-        raise ValueError(problem)
-    return secret
-
-
-SecretText = Annotated[str, AfterValidator(_fit)]
 
 
 class DeviceLine(BaseModel):
@@ -27,7 +15,7 @@ class DeviceLine(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     device_id: Identifier
-    product_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,36}$")] | None = None
+    product_id: ProductId | None = None
     node_id: Identifier | None = None
     protocol: DeviceProtocol = DeviceProtocol.MQTT
     primary: SecretText = Field(repr=False)

@@ -1,6 +1,8 @@
 """The registry's tables; a database carries the number of migrations that it has seen in `user_version`."""
 
-MIGRATIONS = (
+from broker.auth.registry import RECORD_BITS
+
+REGISTRY = (
     """
     CREATE TABLE device (
         device_id         TEXT PRIMARY KEY,
@@ -17,7 +19,27 @@ MIGRATIONS = (
     """,
 )
 
-LOAD = "SELECT * FROM device ORDER BY device_id"
+DEVICE_MANAGEMENT = (
+    "ALTER TABLE device ADD COLUMN record_id INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE device ADD COLUMN device_name TEXT",
+    "ALTER TABLE device ADD COLUMN description TEXT",
+    "ALTER TABLE device ADD COLUMN timeout_s INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE device ADD COLUMN activated_ms INTEGER",
+    # Nobody knows when the devices of before were added: at the upgrade, then, and in the order of their ids.
+    f"""
+    UPDATE device SET record_id = (strftime('%s', 'now') << {RECORD_BITS}) + ranked.place
+    FROM (SELECT device_id, row_number() OVER (ORDER BY device_id) AS place FROM device) AS ranked
+    WHERE device.device_id = ranked.device_id
+    """,
+    "CREATE UNIQUE INDEX device_by_age ON device (record_id)",
+    "CREATE INDEX device_by_node ON device (product_id, node_id)",
+)
+
+MIGRATIONS = (REGISTRY, DEVICE_MANAGEMENT)
+
+LOAD = "SELECT * FROM device ORDER BY record_id"
+
+LOAD_ACTIVATIONS = "SELECT device_id, activated_ms FROM device WHERE activated_ms IS NOT NULL"
 
 RESET_PRIMARY = """
     UPDATE device SET primary_secret = :secret, primary_version = primary_version + 1
@@ -35,14 +57,38 @@ SET_FROZEN = """
 
 DELETE = "DELETE FROM device WHERE device_id = :device_id RETURNING *"
 
-PROVISION = """
+UPDATE = """
+    UPDATE device SET
+        device_name = coalesce(:device_name, device_name),
+        description = coalesce(:description, description),
+        secure_access = coalesce(:secure_access, secure_access),
+        timeout_s = coalesce(:timeout_s, timeout_s)
+    WHERE device_id = :device_id RETURNING *
+"""
+
+ACTIVATE = "UPDATE device SET activated_ms = :activated_ms WHERE device_id = :device_id"
+
+_INSERT = """
     INSERT INTO device (
         device_id, node_id, product_id, protocol, primary_secret, primary_version,
-        secondary_secret, secondary_version, frozen, secure_access
-    ) VALUES (
+        secondary_secret, secondary_version, frozen, secure_access,
+        record_id,
+        device_name, description, timeout_s
+    ) SELECT
         :device_id, :node_id, :product_id, :protocol, :primary, 1,
-        :secondary, :secondary IS NOT NULL, 0, :secure_access
-    )
+        :secondary, :secondary IS NOT NULL, 0, :secure_access,
+        max(:record_id, (SELECT coalesce(max(record_id), 0) + 1 FROM device)),
+        :device_name, :description, :timeout_s
+"""
+
+CREATE = f"""{_INSERT}
+    WHERE NOT EXISTS (SELECT 1 FROM device WHERE product_id = :product_id AND node_id = :node_id)
+    ON CONFLICT (device_id) DO NOTHING
+    RETURNING *
+"""
+
+PROVISION = f"""{_INSERT}
+    WHERE true
     ON CONFLICT (device_id) DO UPDATE SET
         node_id = excluded.node_id,
         product_id = excluded.product_id,

@@ -10,12 +10,13 @@ import sqlite3
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from broker.auth.registry import Device, DeviceProtocol, NewDevice, Secret, Slot
+from broker.auth.registry import Device, DeviceChanges, DeviceProtocol, NewDevice, Secret, Slot, record_id_from
+from broker.clock import Clock
 from broker.errors import StoreError
 from broker.store import schema
 
@@ -39,8 +40,9 @@ class SqliteStore:
     none), or with the StoreError that kept it from happening.
     """
 
-    def __init__(self, path: Path | None, loop: AbstractEventLoop, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path | None, loop: AbstractEventLoop, busy_timeout_s: float, clock: Clock) -> None:
         self._loop = loop
+        self._clock = clock
         self._queue: SimpleQueue[Write | None] = SimpleQueue()
         self._lock = None if path is None else _lock(path)
         try:
@@ -52,9 +54,16 @@ class SqliteStore:
         self._thread.start()
 
     def load(self) -> list[Device]:
-        """Read every device; call it before the first write."""
+        """Read every device, the oldest first; call it before the first write."""
         try:
             return [_device(row) for row in self._connection.execute(schema.LOAD)]
+        except sqlite3.Error as error:
+            raise StoreError(f"the device database cannot be read: {error}") from error
+
+    def load_activations(self) -> dict[str, int]:
+        """Read when each device came in for the first time, in milliseconds; call it before the first write."""
+        try:
+            return {row["device_id"]: row["activated_ms"] for row in self._connection.execute(schema.LOAD_ACTIVATIONS)}
         except sqlite3.Error as error:
             raise StoreError(f"the device database cannot be read: {error}") from error
 
@@ -72,7 +81,20 @@ class SqliteStore:
 
     def provision(self, devices: Sequence[NewDevice], done: Done) -> None:
         """Add or replace all of these devices, or none."""
-        self._queue.put(Write(schema.PROVISION, [_parameters(device) for device in devices], done))
+        record_id = record_id_from(self._clock.utc())
+        self._queue.put(Write(schema.PROVISION, [_parameters(device, record_id) for device in devices], done))
+
+    def create(self, device: NewDevice, done: Done) -> None:
+        """Add a device; none is the outcome if its id, or its node id within its product, is taken."""
+        self._queue.put(Write(schema.CREATE, (_parameters(device, record_id_from(self._clock.utc())),), done))
+
+    def update(self, device_id: str, changes: DeviceChanges, done: Done) -> None:
+        self._queue.put(Write(schema.UPDATE, ({"device_id": device_id, **asdict(changes)},), done))
+
+    def activate(self, activations: Sequence[tuple[str, int]], done: Done) -> None:
+        """Keep when these devices came in for the first time, in milliseconds; the outcome names none of them."""
+        rows = [{"device_id": device_id, "activated_ms": at_ms} for device_id, at_ms in activations]
+        self._queue.put(Write(schema.ACTIVATE, rows, done))
 
     def close(self) -> None:
         """Finish what was asked for, then let go of the file."""
@@ -155,7 +177,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
     if version > len(schema.MIGRATIONS):
         raise StoreError(f"the device database has schema {version}, this platform knows {len(schema.MIGRATIONS)}")
     for migration in schema.MIGRATIONS[version:]:
-        connection.execute(migration)
+        for statement in migration:
+            connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
     connection.execute("COMMIT")
 
@@ -171,10 +194,14 @@ def _device(row: sqlite3.Row) -> Device:
         secondary=None if secondary is None else Secret(secondary, row["secondary_version"]),
         frozen=bool(row["frozen"]),
         secure_access=bool(row["secure_access"]),
+        record_id=row["record_id"],
+        device_name=row["device_name"],
+        description=row["description"],
+        timeout_s=row["timeout_s"],
     )
 
 
-def _parameters(device: NewDevice) -> dict[str, object]:
+def _parameters(device: NewDevice, record_id: int) -> dict[str, object]:
     return {
         "device_id": device.device_id,
         "node_id": device.node_id,
@@ -183,4 +210,8 @@ def _parameters(device: NewDevice) -> dict[str, object]:
         "primary": device.primary,
         "secondary": device.secondary,
         "secure_access": device.secure_access,
+        "device_name": device.device_name,
+        "description": device.description,
+        "timeout_s": device.timeout_s,
+        "record_id": record_id,
     }

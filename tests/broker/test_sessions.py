@@ -40,7 +40,7 @@ def test_session_is_found_until_it_is_detached() -> None:
     sessions, one = Sessions(), session()
     sessions.attach(one)
     assert (sessions.get("d1"), len(sessions), list(sessions)) == (one, 1, [one])
-    assert sessions.detach(one)
+    assert sessions.detach(one, START)
     assert sessions.get("d1") is None
 
 
@@ -48,7 +48,7 @@ def test_late_detach_of_a_taken_over_session_removes_nothing() -> None:
     sessions, old, new = Sessions(), session(), session()
     sessions.attach(old)
     sessions.attach(new)
-    assert not sessions.detach(old)
+    assert not sessions.detach(old, START)
     assert sessions.get("d1") is new
 
 

@@ -65,7 +65,7 @@ class Door:
         delivery = Delivery(sessions, stored, self.journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, self.journal, map(str, count()))
         admission = Admission(settings, registry, sessions, stored, delivery, self.journal, statistics, clock)
-        gate = Gate(settings, admission, commands, engine, delivery, self.journal, statistics)
+        gate = Gate(settings, admission, commands, engine, delivery, self.journal, statistics, lambda: None)
         self.witness = Witness(path)
         self.link = Link(Listener(settings, gate, self.journal, statistics, clock))
         self.link.connection_made(cast("asyncio.BaseTransport", self.witness))

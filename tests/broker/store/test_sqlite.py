@@ -14,6 +14,7 @@ import pytest
 from broker.auth.registry import Device, DeviceProtocol, NewDevice, Slot
 from broker.errors import StoreError
 from broker.store.sqlite import Done, SqliteStore
+from tests.broker.rig import FakeClock
 
 Outcome = list[Device] | StoreError
 
@@ -33,7 +34,7 @@ def new(device_id: str = "d1", **fields: Any) -> NewDevice:
 
 
 def open_store(path: Path | None) -> SqliteStore:
-    return SqliteStore(path, asyncio.get_running_loop(), busy_timeout_s=0.05)
+    return SqliteStore(path, asyncio.get_running_loop(), busy_timeout_s=0.05, clock=FakeClock())
 
 
 async def outcome(write: Callable[[Done], None]) -> Outcome:
@@ -190,10 +191,11 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from broker.auth.registry import DeviceProtocol, NewDevice, Slot
+from broker.clock import SystemClock
 from broker.store.sqlite import SqliteStore
 
 async def main():
-    store = SqliteStore(Path(sys.argv[1]), asyncio.get_running_loop(), 1.0)
+    store = SqliteStore(Path(sys.argv[1]), asyncio.get_running_loop(), 1.0, SystemClock())
     devices = [NewDevice(f"d{n}", f"d{n}", None, DeviceProtocol.MQTT, "primary-0", None) for n in range(8)]
     store.provision(devices, lambda outcome: None)
     def again(device_id, version):

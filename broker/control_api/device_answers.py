@@ -1,0 +1,95 @@
+"""A device as the vendor's API shows it: alone with its secrets, or in a list without.
+
+What is not known of a device is left out. Two formats of time, as the vendor has them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from broker.auth.registry import Device
+from broker.sessions import Sessions
+
+DIRECT = "GATEWAY"
+"""The vendor's node type of every device that connects by itself."""
+
+
+class Status(StrEnum):
+    """The vendor's ABNORMAL is of LwM2M devices alone."""
+
+    ONLINE = "ONLINE"
+    OFFLINE = "OFFLINE"
+    INACTIVE = "INACTIVE"
+    FROZEN = "FROZEN"
+
+
+ONLINE, OFFLINE, INACTIVE, FROZEN = Status  # a list asks for one a device: Python 3.11 is slow to find a member
+
+
+class Answers:
+    """Puts together what the registry and the sessions know."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def status(self, device: Device) -> Status:
+        """INACTIVE is a device that was never in."""
+        if device.frozen:
+            return FROZEN
+        if device.device_id in self._sessions:
+            return ONLINE
+        return OFFLINE if self._sessions.presence.was_in(device.device_id) else INACTIVE
+
+    def shown(self, device: Device) -> dict[str, object]:
+        return {**self._details(device), "auth_info": _auth_info(device)}
+
+    def changed(self, device: Device) -> dict[str, object]:
+        """The answer to who made or changed a device: only it tells the timeout."""
+        return {**self._details(device), "auth_info": {**_auth_info(device), "timeout": device.timeout_s}}
+
+    def page(self, devices: Sequence[Device], count: int) -> dict[str, object]:
+        """A page of a list of `count` devices; its marker is where the next page goes on."""
+        page: dict[str, object] = {"count": count}
+        if devices:
+            page["marker"] = f"{devices[-1].record_id:024x}"
+        return {"devices": [self._summary(one) for one in devices], "page": page}
+
+    def _summary(self, device: Device) -> dict[str, object]:
+        return _known(
+            device_id=device.device_id,
+            node_id=device.node_id,
+            gateway_id=device.device_id,
+            device_name=device.device_name,
+            node_type=DIRECT,
+            description=device.description,
+            product_id=device.product_id,
+            status=self.status(device),
+            tags=[],
+        )
+
+    def _details(self, device: Device) -> dict[str, object]:
+        presence, session = self._sessions.presence, self._sessions.get(device.device_id)
+        changed_at = session.connected_at if session else presence.left_at(device.device_id)
+        return _known(
+            **self._summary(device),
+            create_time=f"{device.created_at:%Y%m%dT%H%M%SZ}",
+            connection_status_update_time=_to_the_millisecond(changed_at),
+            active_time=_to_the_millisecond(presence.activated_at(device.device_id)),
+        )
+
+
+def _auth_info(device: Device) -> dict[str, object]:
+    return _known(
+        auth_type="SECRET",
+        secret=device.primary.value,
+        secondary_secret=device.secondary and device.secondary.value,
+        secure_access=device.secure_access,
+    )
+
+
+def _to_the_millisecond(utc: datetime | None) -> str | None:
+    return None if utc is None else f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z"
+
+
+def _known(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
