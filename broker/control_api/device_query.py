@@ -1,20 +1,20 @@
 """Which devices a list is of, and which part of it a page: the vendor's query parameters."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from broker.auth.registry import Device, record_id_from
+from broker.auth.registry import RECORD_BITS, Device, record_id_from
 from broker.control_api.device_answers import Status
 from broker.control_api.errors import InvalidTime, LimitOutOfRange, TimesOutOfOrder, describe
 from broker.control_api.terms import DeviceName, Identifier, NodeId, ProductId, RecordId
 from broker.errors import InvalidInput
 
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
-SECOND = timedelta(seconds=1)
+COUNT_OF_A_SECOND = (1 << RECORD_BITS) - 1
 
 StatusOf = Callable[[Device], Status]
 Criterion = Callable[[Device], bool]
@@ -65,8 +65,8 @@ class DeviceQuery(BaseModel):
             first = record_id_from(start)
             yield lambda one: one.record_id >= first
         if (end := self.end_time) is not None:
-            beyond = record_id_from(end + SECOND)
-            yield lambda one: one.record_id < beyond
+            last = record_id_from(end) | COUNT_OF_A_SECOND
+            yield lambda one: one.record_id <= last
         if (status := self.status) is not None:
             yield lambda one: status_of(one) is status
 

@@ -31,13 +31,14 @@ DEVICE_MANAGEMENT = (
     FROM (SELECT device_id, row_number() OVER (ORDER BY device_id) AS place FROM device) AS ranked
     WHERE device.device_id = ranked.device_id
     """,
-    "CREATE UNIQUE INDEX device_by_age ON device (record_id)",
     "CREATE INDEX device_by_node ON device (product_id, node_id)",
 )
 
 MIGRATIONS = (REGISTRY, DEVICE_MANAGEMENT)
 
 LOAD = "SELECT * FROM device ORDER BY record_id"
+
+LAST_RECORD_ID = "SELECT coalesce(max(record_id), 0) FROM device"
 
 LOAD_ACTIVATIONS = "SELECT device_id, activated_ms FROM device WHERE activated_ms IS NOT NULL"
 
@@ -72,13 +73,11 @@ _INSERT = """
     INSERT INTO device (
         device_id, node_id, product_id, protocol, primary_secret, primary_version,
         secondary_secret, secondary_version, frozen, secure_access,
-        record_id,
-        device_name, description, timeout_s
+        record_id, device_name, description, timeout_s
     ) SELECT
         :device_id, :node_id, :product_id, :protocol, :primary, 1,
         :secondary, :secondary IS NOT NULL, 0, :secure_access,
-        max(:record_id, (SELECT coalesce(max(record_id), 0) + 1 FROM device)),
-        :device_name, :description, :timeout_s
+        :record_id, :device_name, :description, :timeout_s
 """
 
 CREATE = f"""{_INSERT}

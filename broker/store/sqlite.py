@@ -47,6 +47,7 @@ class SqliteStore:
         self._lock = None if path is None else _lock(path)
         try:
             self._connection = _connect(path, busy_timeout_s)
+            self._last_record_id = _last_record_id(self._connection)
         except StoreError:
             self._unlock()
             raise
@@ -81,12 +82,13 @@ class SqliteStore:
 
     def provision(self, devices: Sequence[NewDevice], done: Done) -> None:
         """Add or replace all of these devices, or none."""
-        record_id = record_id_from(self._clock.utc())
-        self._queue.put(Write(schema.PROVISION, [_parameters(device, record_id) for device in devices], done))
+        first = self._take_record_ids(len(devices))
+        rows = [_parameters(device, record_id) for record_id, device in enumerate(devices, first)]
+        self._queue.put(Write(schema.PROVISION, rows, done))
 
     def create(self, device: NewDevice, done: Done) -> None:
         """Add a device; none is the outcome if its id, or its node id within its product, is taken."""
-        self._queue.put(Write(schema.CREATE, (_parameters(device, record_id_from(self._clock.utc())),), done))
+        self._queue.put(Write(schema.CREATE, (_parameters(device, self._take_record_ids(1)),), done))
 
     def update(self, device_id: str, changes: DeviceChanges, done: Done) -> None:
         self._queue.put(Write(schema.UPDATE, ({"device_id": device_id, **asdict(changes)},), done))
@@ -102,6 +104,12 @@ class SqliteStore:
         self._thread.join()
         self._connection.close()
         self._unlock()
+
+    def _take_record_ids(self, count: int) -> int:
+        """Return the first of so many ids, all larger than those before, whatever the clock does."""
+        first = max(record_id_from(self._clock.utc()), self._last_record_id + 1)
+        self._last_record_id = first + count - 1
+        return first
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -169,6 +177,14 @@ def _connect(path: Path | None, busy_timeout_s: float) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"the device database {path} cannot be opened: {error}") from error
     return connection
+
+
+def _last_record_id(connection: sqlite3.Connection) -> int:
+    try:
+        last: int = connection.execute(schema.LAST_RECORD_ID).fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(f"the device database cannot be read: {error}") from error
+    return last
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from broker.control_api.device_answers import Answers
 from broker.control_api.device_query import parse_query
 from broker.sessions import Sessions
 from tests.broker.control_api.test_guard import is_vendors
-from tests.broker.rig import START, Rig, device
+from tests.broker.rig import START, FakeClock, Rig, device, running
 
 DEVICES = "/v5/iot/any-project/devices"
 
@@ -93,6 +94,7 @@ async def test_list_tells_no_secret_and_no_time(rig: Rig) -> None:
         ("gateway_id=d1", []),
         ("start_time=20200101T000000Z", ["p_b", "p_a", "d1"]),
         ("end_time=20200101T000000Z", []),
+        ("start_time=00010101T000000Z&end_time=99991231T235959Z", ["p_b", "p_a", "d1"]),
         ("app_id=any&is_cascade_query=true&more=1", ["p_b", "p_a", "d1"]),
     ],
 )
@@ -103,6 +105,21 @@ async def test_filters_choose_and_count(rig: Rig, query: str, expected: list[str
         ids, page = await listed(rig, query)
     assert ids == expected
     assert page["count"] == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "is_in"),
+    [
+        ("start_time=20261121T193000Z", True),
+        ("end_time=20261121T193000Z", True),
+        ("start_time=20261121T193001Z", False),
+        ("end_time=20261121T192959Z", False),
+    ],
+)
+async def test_span_of_time_has_both_its_ends(tmp_path: Path, query: str, *, is_in: bool) -> None:
+    async with running(tmp_path, FakeClock()) as rig:
+        await rig.provision("d1", "d2")
+        assert (await listed(rig, query))[1]["count"] == (2 if is_in else 0)
 
 
 @pytest.mark.parametrize(
