@@ -23,12 +23,15 @@ from broker.server import Platform
 from broker.settings import Settings
 
 OK, USAGE, CRASH = 0, 2, 4
+SECRET_KEY_VARIABLE = "KEYTURN_SECRET_KEY"
 NOTICE = "keyturn: a platform for tests; it is not a cloud, keep no real secret in it\n"
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "keyturn serve") -> int:
     flags = vars(_parser(prog).parse_args(arguments))
     parent_pipe = flags.pop("parent_pipe")
+    if flags["access_key"] is not None and flags["secret_key"] is None:
+        flags["secret_key"] = os.environ.get(SECRET_KEY_VARIABLE)
     try:
         settings = Settings(**{**flags, "sign_window_hours": tuple(flags["sign_window_hours"])})
         _raise_file_limit()
@@ -122,8 +125,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--http-port", type=int, default=8080, help="0 = any free port")
     add("--db", type=Path, metavar="PATH", help="SQLite file; without it nothing is kept")
     add("--journal", type=Path, metavar="PATH", help="JSON lines, appended")
-    add("--expose", action="store_true", help="allow an address that is not loopback; needs --token")
+    add("--expose", action="store_true", help="allow an address that is not loopback; needs --token or --access-key")
     add("--token", help="callers of the HTTP API must send it as X-Auth-Token")
+    add(
+        "--access-key", metavar="AK", help="callers of the HTTP API must sign with this key; with --token, or send that"
+    )
+    add("--secret-key", metavar="SK", help=f"its secret; without it that of the variable {SECRET_KEY_VARIABLE}")
+    add("--project-id", metavar="ID", help="refuse the vendor's calls that name another project")
+    add("--instance-id", metavar="ID", help="refuse the vendor's calls that name another instance")
     add("--strict", action="store_true", dest="strict_topics", help="disconnect on a foreign topic")
     add("--parent-pipe", action="store_true", help=argparse.SUPPRESS)
     add(

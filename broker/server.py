@@ -19,8 +19,10 @@ from broker.auth.registry import Registry
 from broker.clock import Clock, SystemClock
 from broker.commands import Commands
 from broker.control_api import app
+from broker.control_api.callers import Callers
 from broker.control_api.http_server import HttpServer
 from broker.control_api.services import Services
+from broker.control_api.tenant import Tenant
 from broker.errors import SettingsError
 from broker.journal import Journal
 from broker.messages import Messages
@@ -82,18 +84,18 @@ class Platform:
         stored = StoredStates(engine, journal, clock)
         delivery = Delivery(sessions, stored, journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, journal, ids)
-        rotation = Rotation(registry, store, sessions, stored, journal, statistics)
         admission = Admission(settings, registry, sessions, stored, delivery, journal, statistics, clock)
         gate = Gate(settings, admission, commands, engine, delivery, journal, statistics, activations.save)
         services = Services(
             run=self.run,
             mqtt_host=settings.host,
             mqtt_port=self.mqtt_port,
-            token=settings.token,
+            callers=Callers(settings.token, settings.key, clock),
+            tenant=Tenant(settings.project_id, settings.instance_id),
             ids=ids,
             registry=registry,
             sessions=sessions,
-            rotation=rotation,
+            rotation=Rotation(registry, store, sessions, stored, journal, statistics),
             stored=stored,
             commands=commands,
             messages=Messages(registry, sessions, stored, delivery, journal),

@@ -1,13 +1,16 @@
 """What can be set on a platform, with its defaults and limits."""
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.auth.signature import AccessKey
 from broker.errors import SettingsError
 
 MAX_PAYLOAD = 1 << 20
 PUBLISH_HEADER = 2 + 65_535 + 2
+KEY_ID = re.compile(r"[!-+\-.0-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,10 @@ class Settings:
     journal: Path | None = None
     expose: bool = False
     token: str | None = field(default=None, repr=False)
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    project_id: str | None = None
+    instance_id: str | None = None
 
     strict_topics: bool = False
     sign_window_hours: tuple[int, int] = (-1, 1)
@@ -60,11 +67,32 @@ class Settings:
             self.expose or is_loopback(self.host),
             f"host {self.host!r} is not a loopback address; to offer a test platform to others say --expose",
         )
-        _require(
-            not self.expose or bool(self.token),
-            "--expose needs --token, so that strangers cannot reset secrets",
-        )
+        self._check_callers()
         self._check_ranges()
+
+    @property
+    def key(self) -> AccessKey | None:
+        """The key that callers sign with."""
+        if self.access_key is None or self.secret_key is None:
+            return None
+        return AccessKey(self.access_key, self.secret_key)
+
+    def _check_callers(self) -> None:
+        _require(
+            (self.access_key is None) == (self.secret_key is None),
+            "access_key and secret_key belong together, expected both or none",
+        )
+        _require(
+            self.access_key is None or KEY_ID.fullmatch(self.access_key) is not None,
+            "access_key: expected visible ASCII characters, neither a comma nor a slash",
+        )
+        for name in ("token", "secret_key"):
+            value = getattr(self, name)
+            _require(value is None or (value != "" and value.isprintable()), f"{name}: expected printable characters")
+        _require(
+            not self.expose or self.token is not None or self.key is not None,
+            "--expose needs --token or --access-key, so that strangers cannot reset secrets",
+        )
 
     def _check_ranges(self) -> None:
         for name in ("sign_window_hours", "keepalive_range_s"):

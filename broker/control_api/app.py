@@ -1,6 +1,5 @@
 """The HTTP application: routes, and what every answer has in common."""
 
-import hmac
 import sys
 import traceback
 from typing import Any
@@ -33,12 +32,11 @@ def build(services: Services) -> ASGIApp:
 
 
 class Front:
-    """The outermost layer: a request id on every answer, the token, and the guards of the HTTP side."""
+    """The outermost layer: a request id on every answer, the callers, and the guards of the HTTP side."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
         self._services = services
-        self._token = None if services.token is None else services.token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = next(self._services.ids)
@@ -50,18 +48,24 @@ class Front:
                 message["headers"] = [*message["headers"], header]
             await send(message)
 
-        path = scope["path"]
         try:
-            app = self._objection(path, dict(scope["headers"])) or self._app
-            await app(scope, guard.limited(receive, guard.max_body(path)), send_identified)
+            app, receive = await self._admitted(scope, guard.limited(receive, guard.max_body(scope["path"])))
+            await app(scope, receive, send_identified)
         except Exception:  # noqa: BLE001 - the guard; the framework has answered 500
             self._services.statistics.internal_errors += 1
             sys.stderr.write(f"keyturn: request {request_id} failed\n{traceback.format_exc()}")
 
-    def _objection(self, path: str, headers: guard.Headers) -> Response | None:
-        if not self._is_authorised(headers):
-            return errors.error_response(errors.UNAUTHORISED)
-        return guard.objection(path, headers)
-
-    def _is_authorised(self, headers: guard.Headers) -> bool:
-        return self._token is None or hmac.compare_digest(headers.get(b"x-auth-token", b""), self._token)
+    async def _admitted(self, scope: Scope, receive: Receive) -> tuple[ASGIApp, Receive]:
+        """Choose who answers, the application or a refusal, and what is left to receive."""
+        callers, path, headers = self._services.callers, scope["path"], dict(scope["headers"])
+        claim = callers.claim(headers)
+        if isinstance(claim, Response):
+            return claim, receive
+        if objection := guard.objection(path, headers):
+            return objection, receive
+        if claim is not None:
+            proved = await callers.proved(claim, scope, headers, receive)
+            if isinstance(proved, Response):
+                return proved, receive
+            receive = proved
+        return self._services.tenant.objection(path, headers) or self._app, receive

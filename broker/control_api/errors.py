@@ -28,7 +28,13 @@ INVALID_FORMAT = (400, "IOTDA.000008", "Invalid input. The request format is inv
 TOO_LARGE = (413, *INVALID_FORMAT[1:])
 WRONG_TYPE = (415, *INVALID_FORMAT[1:])
 FORBIDDEN = (403, "IOTDA.000022", "Operation not allowed.")
+NOT_SUBSCRIBED = (
+    403,
+    "IOTDA.000021",
+    "Operation not allowed. User not found by IAM token or the authorized user has not subscribed IOTDA service.",
+)
 UNAUTHORISED = (401, "IOTDA.000002", "Authentication failed.")
+BAD_SIGNATURE = (401, "APIGW.0301", "Incorrect IAM authentication information:")
 INTERNAL = (500, "IOTDA.000001", "Internal server error.")
 NO_SUCH_API = "APIGW.0101"
 

@@ -4,12 +4,12 @@ A page in a browser on this machine reaches our loopback port. It cannot hide it
 send JSON that says that it is JSON.
 """
 
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
+from broker.auth.signature import Headers
 from broker.control_api.errors import FORBIDDEN, TOO_LARGE, WRONG_TYPE, BodyTooLarge, error_response
 from broker.settings import is_loopback
 
@@ -17,8 +17,6 @@ DEVICES = "/_platform/devices"
 MAX_BODY = 64 << 10
 MAX_DEVICES_BODY = 16 << 20
 JSON, LINES_OF_JSON = "application/json", "application/x-ndjson"
-
-Headers = Mapping[bytes, bytes]
 
 
 def max_body(path: str) -> int:
@@ -54,9 +52,9 @@ def limited(receive: Receive, limit: int) -> Receive:
     return receive_some
 
 
-def objection_to_secrets(headers: Mapping[str, str], *, token_asked: bool) -> Response | None:
+def objection_to_secrets(headers: Mapping[str, str], *, callers_are_known: bool) -> Response | None:
     """Keep secrets from a page whose own name was bound to our address: it asks without an origin, but by that name."""
-    if token_asked or names_loopback(f"//{headers.get('host', '')}"):
+    if callers_are_known or names_loopback(f"//{headers.get('host', '')}"):
         return None
     return error_response(FORBIDDEN, "Secrets: expected to be addressed by a loopback name.")
 

@@ -88,7 +88,7 @@ def _serve_device_management(api: APIRouter, services: Services) -> None:
 
     @api.get(DEVICE)
     async def show_device(device_id: str, request: Request) -> Response:
-        if objection := objection_to_secrets(request.headers, token_asked=services.token is not None):
+        if objection := objection_to_secrets(request.headers, callers_are_known=services.callers.are_known):
             return objection
         device = services.registry.get(device_id)
         if device is None:

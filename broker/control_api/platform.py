@@ -61,7 +61,7 @@ def router(services: Services) -> APIRouter:
     @api.get("/devices")
     async def list_devices(request: Request, secrets: str = "false") -> Response:
         whole = wants_secrets(secrets)
-        if whole and (objection := objection_to_secrets(request.headers, token_asked=services.token is not None)):
+        if whole and (objection := objection_to_secrets(request.headers, callers_are_known=services.callers.are_known)):
             return objection
         devices = [listed(one, services.sessions.get(one.device_id), secrets=whole) for one in services.registry]
         return json_response({"count": len(devices), "devices": devices})

@@ -1,11 +1,13 @@
 """What the control API works on."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from broker.auth.registry import Registry
 from broker.clock import Clock
 from broker.commands import Commands
+from broker.control_api.callers import Callers
+from broker.control_api.tenant import Tenant
 from broker.journal import Journal
 from broker.messages import Messages
 from broker.rotation import Rotation
@@ -21,7 +23,8 @@ class Services:
     run: str
     mqtt_host: str
     mqtt_port: int
-    token: str | None = field(repr=False)
+    callers: Callers
+    tenant: Tenant
     ids: Iterator[str]
     registry: Registry
     sessions: Sessions

@@ -1,6 +1,7 @@
 """The platform as a process: ready line, exit codes, signals, restarts."""
 
 import json
+import os
 import re
 import resource
 import signal
@@ -124,6 +125,8 @@ def test_port_in_use_is_one_clear_line() -> None:
         (("--journal", "/nonexistent/j"), "/nonexistent/j"),
         (("--sign-window-hours", "soon"), "sign-window-hours"),
         (("--sign-window-hours", "2", "1"), "sign_window_hours"),
+        (("--access-key", "canary"), "secret_key"),
+        (("--secret-key", "canary"), "access_key"),
         (("--surprise",), "--surprise"),
     ],
 )
@@ -131,6 +134,18 @@ def test_impossible_start_is_exit_2_and_names_the_cause(flags: tuple[str, ...], 
     said = refused(*flags)
     assert expected in said
     assert "Traceback" not in said
+    assert "canary" not in said
+
+
+def test_secret_key_need_not_stand_in_the_process_list() -> None:
+    variables = {**os.environ, "KEYTURN_SECRET_KEY": "canary"}
+    with process("--access-key", "AK", env=variables) as (_, ready):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            post(ready, "/_platform/shutdown")
+        assert caught.value.code == 401
+        caught.value.close()
+    with process(env=variables) as (_, ready):
+        assert post(ready, "/_platform/shutdown") == 202
 
 
 def test_restart_on_the_same_files_appends_a_header_and_keeps_the_devices(tmp_path: Path) -> None:

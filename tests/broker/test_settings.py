@@ -20,6 +20,7 @@ def test_other_addresses_need_expose_and_a_token(host: str) -> None:
     with pytest.raises(SettingsError, match="--token"):
         Settings(host=host, expose=True)
     assert Settings(host=host, expose=True, token="t").expose
+    assert Settings(host=host, expose=True, access_key="a", secret_key="s").expose
 
 
 @pytest.mark.parametrize(
@@ -32,12 +33,19 @@ def test_other_addresses_need_expose_and_a_token(host: str) -> None:
         ({"keepalive_range_s": (100, 10)}, "keepalive_range_s"),
         ({"connect_timeout_s": 0.0}, "connect_timeout_s"),
         ({"write_cap": 0}, "write_cap"),
+        ({"token": ""}, "token: expected"),
+        ({"access_key": "canary"}, "access_key and secret_key belong together"),
+        ({"secret_key": "canary"}, "access_key and secret_key belong together"),
+        ({"access_key": "", "secret_key": "canary"}, "access_key: expected"),
+        ({"access_key": "canary/x", "secret_key": "canary"}, "access_key: expected"),
+        ({"access_key": "canary", "secret_key": ""}, "secret_key: expected"),
     ],
 )
 def test_impossible_value_is_named(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(SettingsError, match=message) as refused:
         Settings(**values)
+    assert "canary" not in str(refused.value)
 
 
-def test_token_never_shows() -> None:
-    assert "canary" not in repr(Settings(token="canary"))
+def test_token_and_keys_never_show() -> None:
+    assert "canary" not in repr(Settings(token="canary", access_key="canary", secret_key="canary"))
