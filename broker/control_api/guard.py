@@ -4,6 +4,7 @@ A page in a browser on this machine reaches our loopback port. It cannot hide it
 send JSON that says that it is JSON.
 """
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
