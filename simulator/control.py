@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import orjson
 
@@ -60,14 +59,14 @@ class Control:
         body: dict[str, Any] = {"secret_type": slot.upper(), "force_disconnect": force_disconnect}
         if secret is not None:
             body["secret"] = secret
-        path = f"{self._project}/{quote(device_id)}/action?action_id=resetSecret"
+        path = f"{self._project}/{device_id}/action?action_id=resetSecret"
         return await self._call("POST", path, orjson.dumps(body))
 
     async def freeze(self, device_id: str) -> Answer:
-        return await self._call("POST", f"{self._project}/{quote(device_id)}/freeze")
+        return await self._call("POST", f"{self._project}/{device_id}/freeze")
 
     async def unfreeze(self, device_id: str) -> Answer:
-        return await self._call("POST", f"{self._project}/{quote(device_id)}/unfreeze")
+        return await self._call("POST", f"{self._project}/{device_id}/unfreeze")
 
     # -- the local platform's own
 
@@ -87,12 +86,12 @@ class Control:
     async def command(self, device_id: str, name: str, paras: dict[str, Any], *, timeout_s: float) -> Answer:
         """Send a command to an online device and wait for its response."""
         body = {"command_name": name, "service_id": "keyturn", "paras": paras, "timeout": timeout_s}
-        return await self._call("POST", f"/_platform/devices/{quote(device_id)}/commands", orjson.dumps(body))
+        return await self._call("POST", f"/_platform/devices/{device_id}/commands", orjson.dumps(body))
 
     async def message(self, device_id: str, topic: str, payload: bytes) -> Answer:
         """Send a message (QoS 1) that expects no answer: now, or, with a stored session, when the device is back."""
         body = {"topic": topic, "payload": payload.decode(), "qos": 1}
-        return await self._call("POST", f"/_platform/devices/{quote(device_id)}/messages", orjson.dumps(body))
+        return await self._call("POST", f"/_platform/devices/{device_id}/messages", orjson.dumps(body))
 
     async def advance_clock(self, seconds: float) -> Answer:
         """Put the platform's wall clock forward."""

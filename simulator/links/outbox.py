@@ -54,7 +54,7 @@ class Outbox:
 
     def admits(self, packet: Publish | Subscribe, seq: int | None = None) -> bool:
         """Whether the platform takes a packet of this size [MQTT-3.2.2-15]."""
-        if self._largest is None or _at_most(packet) <= self._largest or len(packet.encode(5)) <= self._largest:
+        if self._largest is None or at_most(packet) <= self._largest or len(packet.encode(5)) <= self._largest:
             return True
         self._too_large(packet.topic if isinstance(packet, Publish) else packet.filters[0][0], seq)
         return False
@@ -109,7 +109,7 @@ def as_publish(message: Message, *, dup: bool = False) -> Publish:
     return Publish(message.topic, message.payload, qos=1, packet_id=message.packet_id, dup=dup)
 
 
-def _at_most(packet: Publish | Subscribe) -> int:
+def at_most(packet: Publish | Subscribe) -> int:
     """A bound on a packet's size that costs no encoding: UTF-8 takes 4 bytes a character at most."""
     text = packet.topic if isinstance(packet, Publish) else packet.filters[0][0]
     return 4 * len(text) + (len(packet.payload) if isinstance(packet, Publish) else 0) + 20

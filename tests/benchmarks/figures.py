@@ -1,6 +1,6 @@
 """The figures: what each says, which runs it is read from, and what stands beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -63,52 +63,36 @@ def figures(devices: int) -> list[Figure]:
     ]
 
 
+DEVICE_SIDES = (
+    ("keyturn fleet, at mosquitto", "keyturn", "mosquitto"),
+    ("keyturn fleet, at keyturn", "keyturn", "platform"),
+    ("the same, and a subscription", "keyturn-usual", "platform"),
+    ("the same with link: paho, at mosquitto", "keyturn-on-paho", "mosquitto"),
+    ("paho-mqtt, at mosquitto", "paho-mqtt", "mosquitto"),
+    ("aiomqtt, 1,000 at the most, at mosquitto", "aiomqtt", "mosquitto"),
+    ("bare sockets, at mosquitto", "sockets", "mosquitto"),
+)
+"""Case, client and server; the first is what the others stand beside."""
+
+
+def device_sides(devices: int, value: Callable[[int], Value], unit: Unit, without: Collection[str] = ()) -> list[Line]:
+    """The same figure of every device side."""
+    lines: list[Line] = []
+    for case, client, server in DEVICE_SIDES:
+        if client not in without:
+            count = min(devices, MOST_AIOMQTT) if client == "aiomqtt" else devices
+            lines.append(Line(case, Load(client, server, count), value(count), unit, 0 if lines else None))
+    return lines
+
+
 def device_cpu(devices: int) -> Figure:
-    few = min(devices, MOST_AIOMQTT)
-    return Figure(
-        "device-cpu",
-        "CPU of the device side for 1,000 connects, each with a QoS 1 publish",
-        "0.12 s",
-        (
-            Line("keyturn fleet, at mosquitto", Load("keyturn", "mosquitto", devices), client_cpu(devices), CPU),
-            Line("keyturn fleet, at keyturn", Load("keyturn", "platform", devices), client_cpu(devices), CPU, 0),
-            Line(
-                "the same, and a subscription", Load("keyturn-usual", "platform", devices), client_cpu(devices), CPU, 0
-            ),
-            Line(
-                "the same with link: paho, at mosquitto",
-                Load("keyturn-on-paho", "mosquitto", devices),
-                client_cpu(devices),
-                CPU,
-                0,
-            ),
-            Line("paho-mqtt, at mosquitto", Load("paho-mqtt", "mosquitto", devices), client_cpu(devices), CPU, 0),
-            Line(f"aiomqtt ({few:,}), at mosquitto", Load("aiomqtt", "mosquitto", few), client_cpu(few), CPU, 0),
-            Line("bare sockets, at mosquitto", Load("sockets", "mosquitto", devices), client_cpu(devices), CPU, 0),
-        ),
-    )
+    title = "CPU of the device side for 1,000 connects, each with a QoS 1 publish"
+    return Figure("device-cpu", title, "0.12 s", tuple(device_sides(devices, client_cpu, CPU)))
 
 
 def device_memory(devices: int) -> Figure:
-    few = min(devices, MOST_AIOMQTT)
-    return Figure(
-        "device-memory",
-        "Resident memory of the device side for an idle device",
-        "6 KB",
-        (
-            Line("keyturn fleet, at mosquitto", Load("keyturn", "mosquitto", devices), client_kb(devices), SIZE),
-            Line("keyturn fleet, at keyturn", Load("keyturn", "platform", devices), client_kb(devices), SIZE, 0),
-            Line(
-                "the same with link: paho, at mosquitto",
-                Load("keyturn-on-paho", "mosquitto", devices),
-                client_kb(devices),
-                SIZE,
-                0,
-            ),
-            Line("paho-mqtt, at mosquitto", Load("paho-mqtt", "mosquitto", devices), client_kb(devices), SIZE, 0),
-            Line(f"aiomqtt ({few:,}), at mosquitto", Load("aiomqtt", "mosquitto", few), client_kb(few), SIZE, 0),
-        ),
-    )
+    lines = device_sides(devices, client_kb, SIZE, without=("keyturn-usual", "sockets"))
+    return Figure("device-memory", "Resident memory of the device side for an idle device", "6 KB", tuple(lines))
 
 
 def platform_cpu(devices: int) -> Figure:

@@ -12,6 +12,7 @@ import pytest
 from broker.errors import SettingsError
 from broker.journal import Journal, plain_integer
 from tests.broker.rig import FakeClock
+from tests.support.waiting import turns
 
 
 def open_journal(path: Path | None, ring: int = 100) -> Journal:
@@ -148,7 +149,7 @@ async def test_reader_gets_what_was_then_what_comes() -> None:
     first, batch = await anext(reader)
     assert (first, [json.loads(line)["kind"] for line in batch]) == (1, ["header"])
     waiting = asyncio.ensure_future(anext(reader))
-    await asyncio.sleep(0)
+    await turns(1)
     journal.write("frozen", device="d1")
     journal.write("unfrozen", device="d1")
     journal.flush()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import sys
@@ -13,6 +14,7 @@ from simulator.report.folder import judge_folder
 from tests.support.commands import ENVIRONMENT, keyturn, serving
 from tests.support.ports import unused_port
 
+SETTLING = re.compile(r'"kind":"step","step":"bar".*"state":"done"')
 SMALL = """
 name: small
 intent: routine
@@ -198,9 +200,8 @@ async def test_ctrl_c_while_devices_settle_is_reported_too(tmp_path: Path, small
     await asyncio.to_thread(small.write_text, frozen)
     process, folder = await started(tmp_path, "run", str(small)), tmp_path / "keyturn-report"
     async with asyncio.timeout(30):
-        while not ((folder / "platform.jsonl").exists() and "frozen" in (folder / "platform.jsonl").read_text()):
+        while not ((folder / "device.jsonl").exists() and SETTLING.search((folder / "device.jsonl").read_text())):
             await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
     process.send_signal(signal.SIGINT)
     out, err = await process.communicate()
     assert (process.returncode, b"INTERRUPTED" in out, err) == (130, True, b"")

@@ -211,6 +211,14 @@ def test_lag_outside_a_step_does_not_touch_it() -> None:
     assert measures(parse("connect_latency.max < 5s")).invalid
 
 
+def test_lag_while_the_fleet_is_switched_off_counts_for_nothing() -> None:
+    story = Story().device().online(1.0).lost(2.0).online(3.0, attempt=2).lag(1.0, [0.0] * 40)
+    story.at(3.5, "settled").lag(3.6, [0.9] * 40).at(6.0, "ended", interrupted=False, unreachable=None)
+    measures = Measures(Oracle().feed_all(story.records), lag_limit_s=0.25)
+    assert measures(parse("outage.max < 5s")).invalid is None
+    assert measures(parse("loop_lag.max < 1s")).value == 0.0
+
+
 def test_lag_that_was_not_measured_makes_times_invalid() -> None:
     story = Story().device().online(1.0).lost(2.0).online(3.0, attempt=2).end(4.0)
     measures = Measures(Oracle().feed_all(story.records), lag_limit_s=0.25)

@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.links.outbox import IN_FLIGHT_WINDOW, MAX_PACKET_ID, Message, Outbox, as_publish
+from simulator.links.outbox import IN_FLIGHT_WINDOW, MAX_PACKET_ID, Message, Outbox, as_publish, at_most
 from wire.mqtt import NO_PROPERTIES, Properties, Publish, Subscribe
 
 
@@ -198,3 +198,10 @@ def test_limits_hold_for_one_connection() -> None:
     outbox.add(Message(4, "topic", b""))
     outbox.obey(NO_PROPERTIES)
     assert seqs(outbox.due()) == [4]
+
+
+@given(st.text(max_size=40), st.binary(max_size=200), st.integers(0, 1))
+def test_bound_on_a_packets_size_is_one(text: str, payload: bytes, qos: int) -> None:
+    topic = text.replace("\0", "x") or "t"
+    for packet in (Publish(topic, payload, qos, qos), Subscribe(1, ((topic, 1),))):
+        assert len(packet.encode(5)) <= at_most(packet)

@@ -22,6 +22,7 @@ from broker.settings import Settings
 from broker.statistics import Statistics
 from broker.stored import StoredStates
 from tests.broker.rig import FakeClock, connect, device
+from tests.support.waiting import turns
 from wire.mqtt import ConnAck, Disconnect, Packet, PingReq, PingResp, PubAck, Publish
 
 UP = "$oc/devices/d1/sys/messages/up"
@@ -33,12 +34,14 @@ class Witness:
     def __init__(self, journal: Path) -> None:
         self._journal = journal
         self.seen: list[tuple[bytes, list[str]]] = []
+        self.has_ended = False
 
     def write(self, data: bytes) -> None:
         records = map(orjson.loads, self._journal.read_bytes().splitlines())
         self.seen.append((data, [record["kind"] for record in records]))
 
-    def write_eof(self) -> None: ...
+    def write_eof(self) -> None:
+        self.has_ended = True
 
     def abort(self) -> None: ...
 
@@ -73,7 +76,7 @@ class Door:
     async def hears(self, *packets: Packet) -> None:
         """Feed packets in one piece, and let the turn end."""
         self.link.data_received(b"".join(packet.encode() for packet in packets))
-        await asyncio.sleep(0)
+        await turns(1)
 
 
 @pytest.fixture
@@ -91,6 +94,19 @@ async def test_login_is_in_the_journal_when_its_connack_leaves(door: Door) -> No
 async def test_refusal_is_in_the_journal_when_its_connack_leaves(door: Door) -> None:
     await door.hears(connect(secret="wrong-secret"))
     assert door.witness.seen == [(ConnAck(4).encode(), ["refused"])]
+
+
+async def test_refused_client_is_left_with_its_answer(door: Door) -> None:
+    await door.hears(connect(secret="wrong-secret"))
+    assert door.witness.has_ended
+    await door.hears(connect())
+    assert len(door.witness.seen) == 1, "what a refused client goes on to say is not heard"
+
+
+async def test_session_that_is_cut_has_ended_before_anybody_else_can_hear_of_it(door: Door) -> None:
+    await door.hears(connect())
+    door.link.cut(Ending.FORCED_RESET)
+    assert door.witness.has_ended, "in this very turn, and not at its end: the reply of a reset leaves in the next"
 
 
 async def test_message_is_in_the_journal_when_its_puback_leaves(door: Door) -> None:

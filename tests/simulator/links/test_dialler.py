@@ -79,6 +79,20 @@ async def test_ipv6_endpoint_is_dialled(answers: Answers) -> None:
         assert answers.reasons == []
 
 
+async def test_storm_of_dials_is_spread_over_turns(
+    listener: socket.socket, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_PER_TURN", 3)
+    dialler = dialler_to(Endpoint(*listener.getsockname()))
+    for _ in range(10):
+        answers.dial(dialler)
+    seen = []
+    for _ in range(4):
+        await turns(1)
+        seen.append(len(answers))
+    assert seen == [3, 6, 9, 10]
+
+
 async def test_no_more_dials_than_allowed_are_under_way(
     hanging: Endpoint, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
