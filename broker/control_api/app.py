@@ -5,19 +5,38 @@ import traceback
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from broker.control_api import errors, guard, iotda, platform
+from broker.control_api import errors, guard, iotda, openapi, platform
 from broker.control_api.services import Services
-from broker.errors import BrokerError
+from broker.errors import BrokerError, InvalidInput
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Say with a wrong method which ones there are, beside what every such answer says."""
+    assert isinstance(error, HTTPException)
+    answer = await errors.on_http_error(request, error)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def on_unfit_parameter(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI found in a parameter of a route's signature."""
+    assert isinstance(error, RequestValidationError)
+    found = [{**one, "loc": one["loc"][1:]} for one in error.errors()]
+    return await errors.on_broker_error(request, InvalidInput(errors.describe(found)))
+
 
 HANDLERS: dict[Any, Any] = {
     BrokerError: errors.on_broker_error,
-    HTTPException: errors.on_http_error,
+    HTTPException: on_http_error,
+    RequestValidationError: on_unfit_parameter,
     Exception: errors.on_crash,
 }
 
@@ -27,8 +46,9 @@ def build(services: Services) -> ASGIApp:
     app = FastAPI(openapi_url=None, exception_handlers=HANDLERS)
     app.include_router(iotda.router(services))
     app.include_router(platform.router(services))
-    routes = [iotda.action_route(services), Mount("", app)]
-    return Front(Starlette(routes=routes, exception_handlers=HANDLERS), services)
+    action = iotda.action_route(services)
+    app.include_router(openapi.router(lambda: [iotda.described(action), *app.routes]))
+    return Front(Starlette(routes=[action, Mount("", app)], exception_handlers=HANDLERS), services)
 
 
 class Front:

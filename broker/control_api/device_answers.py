@@ -6,12 +6,18 @@ What is not known of a device is left out. Two formats of time, as the vendor ha
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
 
 from broker.auth.registry import Device
+from broker.control_api.terms import IfKnown, RecordId
 from broker.sessions import Sessions
 
 DIRECT = "GATEWAY"
 """The vendor's node type of every device that connects by itself."""
+
+MillisecondTime = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")]
 
 
 class Status(StrEnum):
@@ -24,6 +30,53 @@ class Status(StrEnum):
 
 
 ONLINE, OFFLINE, INACTIVE, FROZEN = Status  # a list asks for one a device: Python 3.11 is slow to find a member
+
+
+class ShownAuthInfo(BaseModel):
+    auth_type: Literal["SECRET"]
+    secret: str
+    secondary_secret: IfKnown[str]
+    secure_access: bool
+
+
+class ChangedAuthInfo(ShownAuthInfo):
+    timeout: int
+
+
+class ListedDevice(BaseModel):
+    device_id: str
+    node_id: str
+    gateway_id: str
+    device_name: IfKnown[str]
+    node_type: Literal["GATEWAY"]
+    description: IfKnown[str]
+    product_id: IfKnown[str]
+    status: Status
+    tags: Annotated[list[str], Field(max_length=0)]
+
+
+class DeviceDetails(ListedDevice):
+    create_time: Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z$")]
+    connection_status_update_time: IfKnown[MillisecondTime]
+    active_time: IfKnown[MillisecondTime]
+
+
+class ShownDevice(DeviceDetails):
+    auth_info: ShownAuthInfo
+
+
+class ChangedDevice(DeviceDetails):
+    auth_info: ChangedAuthInfo
+
+
+class Page(BaseModel):
+    count: int
+    marker: IfKnown[RecordId]
+
+
+class DevicePage(BaseModel):
+    devices: list[ListedDevice]
+    page: Page
 
 
 class Answers:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from broker.auth.registry import RECORD_BITS, Device, record_id_from
 from broker.control_api.device_answers import Status
@@ -16,6 +16,8 @@ from broker.errors import InvalidInput
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 COUNT_OF_A_SECOND = (1 << RECORD_BITS) - 1
 
+QUERY_ERRORS = (LimitOutOfRange, InvalidTime, TimesOutOfOrder)
+
 StatusOf = Callable[[Device], Status]
 Criterion = Callable[[Device], bool]
 
@@ -24,7 +26,8 @@ def _moment(text: str) -> datetime:
     return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+WRITTEN = {"type": "string", "format": "basic-date-time", "description": "yyyyMMdd'T'HHmmss'Z', UTC"}
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(WRITTEN)]
 
 
 class DeviceQuery(BaseModel):

@@ -27,6 +27,8 @@ INVALID_DATA = (400, "IOTDA.000006", "Invalid input data.")
 INVALID_FORMAT = (400, "IOTDA.000008", "Invalid input. The request format is invalid.")
 TOO_LARGE = (413, *INVALID_FORMAT[1:])
 WRONG_TYPE = (415, *INVALID_FORMAT[1:])
+TOO_SLOW = (408, *INVALID_FORMAT[1:])
+HEAD_TOO_LARGE = (431, *INVALID_FORMAT[1:])
 FORBIDDEN = (403, "IOTDA.000022", "Operation not allowed.")
 NOT_SUBSCRIBED = (
     403,

@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from broker.auth.signature import Headers
+from broker.control_api.documented import JSON, LINES_OF_JSON
 from broker.control_api.errors import FORBIDDEN, TOO_LARGE, WRONG_TYPE, BodyTooLarge, error_response
 from broker.settings import is_loopback
 
 DEVICES = "/_platform/devices"
 MAX_BODY = 64 << 10
 MAX_DEVICES_BODY = 16 << 20
-JSON, LINES_OF_JSON = "application/json", "application/x-ndjson"
 
 
 def max_body(path: str) -> int:

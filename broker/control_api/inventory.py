@@ -1,8 +1,45 @@
 """The devices as the administration lists them: secrets by their fingerprints, or whole for who asks for them."""
 
-from broker.auth.registry import Device, Secret
+from typing import Annotated
+
+from pydantic import BaseModel, WithJsonSchema
+
+from broker.auth.registry import Device, DeviceProtocol, Secret, Slot
+from broker.control_api.terms import IfKnown
 from broker.errors import InvalidInput
 from broker.sessions import Session
+
+WantsSecrets = Annotated[str, WithJsonSchema({"type": "string", "enum": ["true", "false"]})]
+
+
+class UsedSecret(BaseModel):
+    slot: Slot
+    secret_version: int
+
+
+class ListedSecret(BaseModel):
+    """`secret` is there for who asks for secrets."""
+
+    version: int
+    fingerprint: str
+    secret: IfKnown[str]
+
+
+class InventoryDevice(BaseModel):
+    device_id: str
+    product_id: str | None
+    node_id: str
+    protocol: DeviceProtocol
+    secure_access: bool
+    frozen: bool
+    session: UsedSecret | None
+    primary: ListedSecret
+    secondary: ListedSecret | None
+
+
+class DeviceList(BaseModel):
+    count: int
+    devices: list[InventoryDevice]
 
 
 def wants_secrets(written: str) -> bool:

@@ -1,8 +1,9 @@
 """The values that requests are made of, each as the vendor bounds it."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from broker.auth.credentials import secret_error
 
@@ -21,4 +22,11 @@ def _fit(secret: str) -> str:
     return secret
 
 
-SecretText = Annotated[str, AfterValidator(_fit)]
+SECRET = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{8,32}$"})
+SecretText = Annotated[str, AfterValidator(_fit), SECRET]
+CheckedLater = Annotated[str, SECRET]
+"""A secret that is judged together with its device: that of an NB-IoT device is hexadecimal."""
+
+T = TypeVar("T")
+IfKnown = Annotated[T | SkipJsonSchema[None], Field(default=None)]
+"""A field of an answer that is left out rather than null."""

@@ -18,6 +18,7 @@ from broker.auth.registry import Device, DeviceProtocol, Secret
 from broker.clock import Clock
 from broker.server import Platform
 from broker.settings import Settings
+from tests.broker.described import description
 from wire.mqtt import FROM_SERVER, ConnAck, Connect, Decoder, Disconnect, Packet
 
 HOUR = "2026112119"
@@ -159,13 +160,18 @@ class Rig:
     async def call(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send a request; `body` goes as JSON, or as it is when it is bytes."""
+        """Send a request; `body` goes as JSON, or as it is when it is bytes. Fails when the description says else."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}
         async with self.http.request(method, path, data=data, headers=sent) as response:
             text = await response.read()
-            parsed = json.loads(text) if text else None
-            return Answer(response.status, parsed, {key.lower(): value for key, value in response.headers.items()})
+            answer_headers = {key.lower(): value for key, value in response.headers.items()}
+            described = await description()
+            objections = described.objections(method, path, response.status, answer_headers, text)
+            if response.ok:
+                objections += described.objections_to_taken(method, path, data)
+            assert objections == [], f"{method} {path}: {response.status} {text[:300]!r}"
+            return Answer(response.status, json.loads(text) if text else None, answer_headers)
 
     async def provision(self, *devices: str, **fields: Any) -> None:
         lines = [{"device_id": one, "primary": PRIMARY, "secondary": SECONDARY, **fields} for one in devices]
