@@ -91,8 +91,12 @@ def json_response(body: object, status: int = 200) -> Response:
 
 def error_response(vendor: tuple[int, str, str], detail: str = "") -> Response:
     """Build the vendor's error body; the vendor's text comes first, what we know follows."""
-    status, code, text = vendor
-    return json_response({"error_code": code, "error_msg": f"{text} {detail}".rstrip()}, status)
+    return json_response(_body(vendor, detail), vendor[0])
+
+
+def error_body(error: BrokerError) -> dict[str, str]:
+    """Build the vendor's error body for what the platform has raised."""
+    return _body(_vendor(error), str(error))
 
 
 def parse(model: type[M], body: bytes) -> M:
@@ -117,8 +121,7 @@ def describe(found: Sequence[Any]) -> str:
 
 async def on_broker_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, BrokerError)
-    vendor = next(VENDOR[kind] for kind in type(error).__mro__ if kind in VENDOR)
-    return error_response(vendor, str(error))
+    return error_response(_vendor(error), str(error))
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -132,3 +135,12 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_crash(_: Request, __: Exception) -> Response:
     return error_response(INTERNAL)
+
+
+def _vendor(error: BrokerError) -> tuple[int, str, str]:
+    return next(VENDOR[kind] for kind in type(error).__mro__ if kind in VENDOR)
+
+
+def _body(vendor: tuple[int, str, str], detail: str) -> dict[str, str]:
+    _, code, text = vendor
+    return {"error_code": code, "error_msg": f"{text} {detail}".rstrip()}

@@ -16,12 +16,13 @@ from broker.control_api.errors import FORBIDDEN, TOO_LARGE, WRONG_TYPE, BodyTooL
 from broker.settings import is_loopback
 
 DEVICES = "/_platform/devices"
+RESETS = f"{DEVICES}/reset-secrets"
 MAX_BODY = 64 << 10
 MAX_DEVICES_BODY = 16 << 20
 
 
 def max_body(path: str) -> int:
-    return MAX_DEVICES_BODY if path == DEVICES else MAX_BODY
+    return MAX_DEVICES_BODY if path in (DEVICES, RESETS) else MAX_BODY
 
 
 def objection(path: str, headers: Headers) -> Response | None:

@@ -177,6 +177,7 @@ def reset_all(devices: int) -> Figure:
 
 def durable(devices: int) -> Figure:
     load = Load("durable-resets", "platform", devices)
+    bulk = Load("bulk-resets", "platform", devices)
     return Figure(
         "durable-resets",
         "Resets through HTTP, each on disk before its reply, over 64 connections",
@@ -184,6 +185,8 @@ def durable(devices: int) -> Figure:
         (
             Line("resets a second", load, plain("per_s"), RATE, more_is_better=True),
             Line("CPU of the platform, for 1,000 resets", load, server_cpu(devices), CPU),
+            Line("the same in one call, resets a second", bulk, plain("per_s"), RATE, more_is_better=True),
+            Line("the same in one call, CPU of the platform", bulk, server_cpu(devices), CPU),
         ),
     )
 

@@ -24,6 +24,7 @@ CLIENTS = {
     "sockets": "loader:connect",
     "forced-resets": "resets:forced",
     "durable-resets": "resets:durable",
+    "bulk-resets": "resets:bulk",
 }
 """Where each client is found; a neighbour must be installed only for its own figure."""
 
