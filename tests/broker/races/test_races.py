@@ -1,0 +1,59 @@
+"""A few devices under everybody's hands at once: what is true for one call at a time is true for all of them."""
+
+import asyncio
+import json
+import os
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import aiohttp
+
+from tests.broker.races.checker import violations
+from tests.broker.races.crowd import Crowd
+from tests.broker.races.facts import Facts, Record
+from tests.support.commands import PlatformProcess, serving
+
+DEVICES = ("r1", "r2", "r3")
+SEED = int(os.environ.get("KEYTURN_RACES_SEED", "20"))
+RACES_S = 5.0
+
+
+async def stress(platform: PlatformProcess, seed: int) -> Facts:
+    """Let the crowds at the devices for a while."""
+    facts, rng, addresses = Facts(), Random(seed), count(256)
+    ports = platform.mqtt_port, platform.http_port
+    crowds = [Crowd(device_id, *ports, facts, Random(rng.random())) for device_id in DEVICES]
+    lines = "\n".join(json.dumps(crowd.provisioned()) for crowd in crowds)
+    async with aiohttp.ClientSession(platform.api) as http:
+        headers = {"Content-Type": "application/x-ndjson"}
+        async with http.post("/_platform/devices", data=lines.encode(), headers=headers) as answer:
+            assert answer.status == 200
+        loop = asyncio.get_running_loop()
+        end = loop.time() + RACES_S
+        async with asyncio.TaskGroup() as tasks:
+            for crowd in crowds:
+                crowd.run(tasks, lambda: loop.time() < end, addresses)
+        async with http.get("/_platform/statistics") as answer:
+            assert (await answer.json())["internal_errors"] == 0
+    return facts
+
+
+async def test_order_holds_whoever_races_whom(tmp_path: Path) -> None:
+    journal = tmp_path / "platform.jsonl"
+    async with serving("--db", tmp_path / "k.db", "--journal", journal) as platform:
+        facts = await stress(platform, SEED)
+    records: list[Record] = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    found = violations(facts, records)
+    assert not found, f"seed {SEED}, {len(found)} violations, the first: {found[:5]}"
+    assert_that_it_was_a_race(facts, records)
+
+
+def assert_that_it_was_a_race(facts: Facts, records: list[Record]) -> None:
+    """Nothing is shown by a run in which too little happened at the same time."""
+    cut = [one["reason"] for one in records if one["kind"] == "detached"]
+    assert min(cut.count("forced_reset"), cut.count("take_over")) > 20
+    assert min(cut.count("frozen"), cut.count("deleted")) > 0
+    assert sum(one.code == 0 for one in facts.attempts) > 100
+    assert sum(bool(one.code) for one in facts.attempts) > 100
+    assert sum(len(one.acknowledged) for one in facts.attempts) > 100
