@@ -38,6 +38,8 @@ Overrides = Annotated[
 ]
 ControlApi = Annotated[str, typer.Option("--platform", help="The control API of a running platform.")]
 TokenVariable = Annotated[str, typer.Option("--token-env", help="The environment variable that holds its token.")]
+AccessKeyVariable = Annotated[str, typer.Option(help="The environment variable that holds its access key (AK).")]
+SecretKeyVariable = Annotated[str, typer.Option(help="The environment variable that holds the secret key (SK).")]
 
 
 @app.command()
@@ -130,13 +132,15 @@ def import_devices(
     file: Annotated[Path, typer.Argument(help="CSV or JSON with device_id, primary, secondary.")],
     platform: ControlApi = DEFAULT_API,
     token_env: TokenVariable = "",
+    access_key_env: AccessKeyVariable = "",
+    secret_key_env: SecretKeyVariable = "",
 ) -> None:
     """Register devices with the secrets they already have at a running keyturn platform: all of them, or none."""
     from simulator.identities import read_identities
     from simulator.world import provision
 
     identities = read_identities(file)
-    _call(platform, token_env, lambda control: provision(control, identities))
+    _call(platform, (token_env, access_key_env, secret_key_env), lambda control: provision(control, identities))
     Console().print(f"{len(identities)} devices registered at {platform}", highlight=False)
 
 
@@ -144,13 +148,15 @@ def import_devices(
 def list_devices(
     platform: ControlApi = DEFAULT_API,
     token_env: TokenVariable = "",
+    access_key_env: AccessKeyVariable = "",
+    secret_key_env: SecretKeyVariable = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show the devices of a running keyturn platform: their sessions, versions and fingerprints, never a secret."""
     from simulator.inventory import registered
     from simulator.report.devices import print_devices, print_devices_as_json
 
-    entries = _call(platform, token_env, registered)
+    entries = _call(platform, (token_env, access_key_env, secret_key_env), registered)
     (print_devices_as_json if as_json else print_devices)(Console(), entries)
 
 
@@ -159,6 +165,8 @@ def export_devices(
     file: Annotated[Path, typer.Argument(help="A new .ndjson file; it will hold secrets.")],
     platform: ControlApi = DEFAULT_API,
     token_env: TokenVariable = "",
+    access_key_env: AccessKeyVariable = "",
+    secret_key_env: SecretKeyVariable = "",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
 ) -> None:
     """Write the devices of a running keyturn platform WITH THEIR SECRETS to a file, for import or a fleet's devices.
@@ -168,7 +176,7 @@ def export_devices(
     from simulator.identities import write_identities
     from simulator.inventory import registered_identities
 
-    identities = _call(platform, token_env, registered_identities)
+    identities = _call(platform, (token_env, access_key_env, secret_key_env), registered_identities)
     write_identities(file, identities, overwrite=force)
     Console().print(f"{len(identities)} devices written to {file}, with their secrets", highlight=False)
 
@@ -199,15 +207,15 @@ def _platform_override(platform: str) -> list[str]:
     return ["platform.kind=remote", f"platform.api='{platform}'"]
 
 
-def _call(platform: str, token_env: str, work: "Callable[[Control], Coroutine[Any, Any, T]]") -> T:
-    """Do some work with a platform's control API."""
+def _call(platform: str, variables: tuple[str, str, str], work: "Callable[[Control], Coroutine[Any, Any, T]]") -> T:
+    """Do some work with a platform's control API, as the caller in the variables for token, access and secret key."""
+    from simulator.caller import CallerVariables
     from simulator.control import Control
-    from simulator.target import token_from
 
-    token = token_from(token_env)
+    caller = CallerVariables(*variables).read()
 
     async def call() -> T:
-        async with Control(platform, token=token) as control:
+        async with Control(platform, caller=caller) as control:
             return await work(control)
 
     return _in_loop(call())

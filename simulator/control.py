@@ -1,18 +1,23 @@
 """The HTTP client of the control API: the vendor's calls, and the local platform's own under `/_platform`."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import orjson
 
+from simulator.caller import NOBODY, Caller
+from simulator.clock import Clock, SystemClock
 from simulator.device.keyring import Slot
 from simulator.errors import PlatformUnreachable
 from simulator.http_client import HttpClient
 from simulator.ledger import Identity
+from simulator.signer import Signer
 
 REQUEST_TIMEOUT_S = 30.0
+JOURNAL = "/_platform/journal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,25 @@ class Answer:
 
 
 class Control:
-    """One platform's control API. Every call raises PlatformUnreachable when there is no answer."""
+    """One platform's control API. Every call raises PlatformUnreachable when there is no answer.
 
-    def __init__(self, api: str, project_id: str = "default", instance_id: str = "", token: str = "") -> None:
+    `clock` dates the signatures of a caller with a key.
+    """
+
+    def __init__(
+        self,
+        api: str,
+        project_id: str = "default",
+        instance_id: str = "",
+        caller: Caller = NOBODY,
+        clock: Clock | None = None,
+    ) -> None:
         self.api = api.rstrip("/")
         self._project = f"/v5/iot/{project_id}/devices"
-        headers = {"Instance-Id": instance_id, "X-Auth-Token": token}
-        self._headers = {name: value for name, value in headers.items() if value}
-        self._http = HttpClient(self.api, self._headers, REQUEST_TIMEOUT_S)
+        given = {"Instance-Id": instance_id, "X-Auth-Token": caller.token}
+        headers = {name: value for name, value in given.items() if value}
+        sign = None if caller.key is None else partial(_signed, Signer(caller.key), clock or SystemClock())
+        self._http = HttpClient(self.api, headers, REQUEST_TIMEOUT_S, sign)
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,8 +123,8 @@ class Control:
         number = 0
         try:
             async with (
-                aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(total=None)) as session,
-                session.get(f"{self.api}/_platform/journal") as answer,
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
+                session.get(f"{self.api}{JOURNAL}", headers=self._http.headers("GET", JOURNAL)) as answer,
             ):
                 async for line in answer.content:
                     if line.startswith(b"id:"):
@@ -127,6 +143,12 @@ class Control:
 
     def _unreachable(self, error: Exception) -> PlatformUnreachable:
         return PlatformUnreachable(f"no answer from the control API at {self.api}: {error or type(error).__name__}")
+
+
+def _signed(
+    signer: Signer, clock: Clock, method: str, target: str, headers: Mapping[str, str], body: bytes
+) -> dict[str, str]:
+    return signer.sign(method, target, headers, body, clock.utc())
 
 
 def _json_object(data: bytes) -> dict[str, Any]:

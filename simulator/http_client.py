@@ -6,7 +6,7 @@ the simulator puts on its own machine.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
@@ -17,6 +17,9 @@ import httptools
 from simulator.errors import UsageError
 
 MAX_CONNECTIONS = 64
+Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
+"""From method, target, headers and body of a request to the headers that its signature adds."""
+
 KEPT_S = 2.0
 """An idle connection is kept for this long, and half of it more: servers close theirs after five seconds and later."""
 
@@ -33,16 +36,16 @@ class HttpClient:
     A call raises OSError when there is no answer, and TimeoutError, which is one, when it takes too long.
     """
 
-    def __init__(self, base: str, headers: Mapping[str, str], timeout_s: float) -> None:
+    def __init__(self, base: str, headers: Mapping[str, str], timeout_s: float, sign: Sign | None = None) -> None:
         url = urlsplit(base)
         self._host, self._is_secure = url.hostname or "", url.scheme == "https"
         self._port = url.port or (443 if self._is_secure else 80)
         self._path = url.path.rstrip("/")
-        lines = {"Host": url.netloc, **headers}
-        if unfit := [name for name, value in lines.items() if not (value.isascii() and value.isprintable())]:
+        self._headers = {"Host": url.netloc, **headers}
+        if unfit := [name for name, value in self._headers.items() if not (value.isascii() and value.isprintable())]:
             raise UsageError(f"{unfit[0]}: what an HTTP header may not hold; expected printable ASCII")
-        self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._timeout_s = timeout_s
+        self._sign = sign
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: list[Connection] = []
         self._sweeper: asyncio.TimerHandle | None = None
@@ -50,8 +53,9 @@ class HttpClient:
 
     async def call(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> Response:
         """Send a request and take its answer, whatever it says."""
-        kind = f"Content-Type: {content_type}\r\n" if content_type else ""
-        head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._head}{kind}Content-Length: {len(body)}\r\n\r\n"
+        headers = self.headers(method, path, body, content_type)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"{method} {self._path}{path} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
         async with self._turns, asyncio.timeout(self._timeout_s):
             connection = self._kept() or await self._connect()
             try:
@@ -62,6 +66,11 @@ class HttpClient:
         if connection.is_open:
             self._keep(connection)
         return response
+
+    def headers(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> Mapping[str, str]:
+        """Give what such a request says of itself, signed at this moment if calls are signed."""
+        headers = {**self._headers, "Content-Type": content_type} if content_type else self._headers
+        return headers if self._sign is None else {**headers, **self._sign(method, self._path + path, headers, body)}
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

@@ -63,7 +63,8 @@ class Play:
         journal = Journal(self._clock, self._folder / "device.jsonl")
         journal.listeners.append(self.oracle.feed)
         try:
-            async with open_target(self._scenario.platform, self._folder, owned=self._owned) as target:
+            opened = open_target(self._scenario.platform, self._folder, owned=self._owned, clock=self._clock)
+            async with opened as target:
                 self._check_demands(target)
                 await self._play(journal, target, watch)
         except BaseExceptionGroup as group:

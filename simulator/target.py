@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from simulator.caller import CallerVariables
+from simulator.clock import Clock
 from simulator.control import Answer, Control
 from simulator.embedded import child_platform
 from simulator.errors import PlatformUnreachable, UsageError
@@ -26,6 +28,7 @@ COLLECT_TIMEOUT_S = 10.0
 RECONNECT_S = 0.25
 BROKER_TIMEOUT_S = 5.0
 NOT_OURS = "that platform is not a keyturn platform: its secrets are reset for good; say --i-own-this-fleet to go on"
+WHO_IS_LET_IN = "expected the API's token in token_env, or its key in access_key_env and secret_key_env"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,13 @@ class Target:
 
 
 @asynccontextmanager
-async def open_target(platform: Platform, folder: Path, *, owned: bool) -> AsyncIterator[Target]:
-    """Start or find the platform; afterwards `folder/platform.jsonl` holds its journal, if it keeps one."""
+async def open_target(
+    platform: Platform, folder: Path, *, owned: bool, clock: Clock | None = None
+) -> AsyncIterator[Target]:
+    """Start or find the platform; afterwards `folder/platform.jsonl` holds its journal, if it keeps one.
+
+    `clock` dates signed calls, and is the machine's unless it is given.
+    """
     if platform.kind == "embedded":
         async with child_platform(folder / "platform.jsonl") as child, Control(child.api) as control:
             yield Target(child.mqtt, control, ours=control)
@@ -51,8 +59,8 @@ async def open_target(platform: Platform, folder: Path, *, owned: bool) -> Async
         yield Target(await _broker(platform))
         return
     assert platform.api is not None, "the model demands it"
-    token = token_from(platform.token_env)
-    async with Control(platform.api, platform.project_id, platform.instance_id or "", token) as control:
+    caller = caller_variables(platform).read()
+    async with Control(platform.api, platform.project_id, platform.instance_id or "", caller, clock) as control:
         about = await control.describe()
         ours = _is_ours(platform.api, about)
         if not ours and not owned:
@@ -66,20 +74,16 @@ async def open_target(platform: Platform, folder: Path, *, owned: bool) -> Async
 
 
 def _is_ours(api: str, about: Answer) -> bool:
-    """Whether a keyturn platform answered; a wrong token or a fault of the server says nothing about that."""
+    """Whether a keyturn platform answered; a wrong token or key or a fault of the server says nothing about that."""
     if about.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise UsageError(f"{api}: the caller is not let in ({about.problem}); expected the API's token in token_env")
+        raise UsageError(f"{api}: the caller is not let in ({about.problem}); {WHO_IS_LET_IN}")
     if about.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise PlatformUnreachable(f"{api}: {about.problem}")
     return about.ok and about.body.get("name") == "keyturn"
 
 
-def token_from(variable: str | None) -> str:
-    """The API's token, from the environment variable that a user named; "" when none was."""
-    token = os.environ.get(variable, "") if variable else ""
-    if variable and not token:
-        raise UsageError(f"the environment variable {variable} is empty; expected the API's token")
-    return token
+def caller_variables(platform: Platform) -> CallerVariables:
+    return CallerVariables(platform.token_env, platform.access_key_env, platform.secret_key_env, platform.region)
 
 
 async def _broker(platform: Platform) -> Endpoint:

@@ -38,6 +38,7 @@ PURE = (
     "simulator.expectations",
     "simulator.metrics",
     "simulator.credentials",
+    "simulator.signer",
     "broker.auth",
 )
 IMPURE = (

@@ -32,7 +32,14 @@ from simulator.suggestions import hint
 LARGEST_FLEET = 1_000_000
 LARGEST_MESSAGE = 1_048_576
 
-_BELONGS_TO = {"api": ("remote",), "mqtt": ("remote", "broker-only"), "token_env": ("remote",)}
+_BELONGS_TO = {
+    "api": ("remote",),
+    "mqtt": ("remote", "broker-only"),
+    "token_env": ("remote",),
+    "access_key_env": ("remote",),
+    "secret_key_env": ("remote",),
+    "region": ("remote",),
+}
 
 
 def _url(value: str, *schemes: str) -> str:
@@ -50,7 +57,9 @@ def _url(value: str, *schemes: str) -> str:
 class Platform(Strict):
     """Where the devices connect: a platform of our own for this run, one that is already there, or any MQTT broker.
 
-    `mqtt` is asked of a remote platform when it is left out; `token_env` names the variable that holds the API's token.
+    `mqtt` is asked of a remote platform when it is left out. Callers of the API are let in with the token in the
+    environment variable `token_env`, or sign with the keys in `access_key_env` and `secret_key_env`; with a `region`
+    the signing key is derived for it.
     """
 
     kind: Literal["embedded", "remote", "broker-only"] = "embedded"
@@ -59,6 +68,9 @@ class Platform(Strict):
     project_id: Token = "default"
     instance_id: Token | None = None
     token_env: Token | None = None
+    access_key_env: Token | None = None
+    secret_key_env: Token | None = None
+    region: Token | None = None
     preset: Literal["iotda-standard"] = "iotda-standard"
     engine: Literal["builtin"] = "builtin"
 
@@ -75,7 +87,18 @@ class Platform(Strict):
                 if getattr(self, key) is not None and self.kind not in kinds
             ]
         )
+        refuse(list(self._problems_of_the_key()))
         return self
+
+    def _problems_of_the_key(self) -> Iterator[Problem]:
+        for key, other in (("access_key_env", "secret_key_env"), ("secret_key_env", "access_key_env")):
+            if getattr(self, key) is not None and getattr(self, other) is None:
+                yield Problem((key,), f"{key} needs {other} beside it")
+        if self.access_key_env is None and self.secret_key_env is None:
+            if self.region is not None:
+                yield Problem(("region",), "region is signed with: it needs access_key_env and secret_key_env")
+        elif self.token_env is not None:
+            yield Problem(("token_env",), "a token or an access key lets a caller in: give one of them")
 
 
 class Telemetry(Strict):

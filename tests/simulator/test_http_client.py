@@ -1,14 +1,14 @@
 """The HTTP client against servers that answer well, late, twice, or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
 from simulator import http_client as module
 from simulator.errors import UsageError
-from simulator.http_client import MAX_CONNECTIONS, HttpClient, Response
+from simulator.http_client import MAX_CONNECTIONS, HttpClient, Response, Sign
 from tests.support.ports import unused_port
 from tests.support.waiting import turns, until
 
@@ -44,11 +44,13 @@ class Server:
 
 
 @asynccontextmanager
-async def served(script: Script, timeout_s: float = 5.0) -> AsyncIterator[tuple[HttpClient, Server]]:
+async def served(
+    script: Script, timeout_s: float = 5.0, sign: Sign | None = None
+) -> AsyncIterator[tuple[HttpClient, Server]]:
     server = Server(script)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
-    client = HttpClient(f"http://127.0.0.1:{server.port}/base/", {"X-Auth-Token": "t"}, timeout_s)
+    client = HttpClient(f"http://127.0.0.1:{server.port}/base/", {"X-Auth-Token": "t"}, timeout_s, sign)
     async with listening:
         yield client, server
         client.close()
@@ -72,6 +74,26 @@ async def test_request_says_what_it_must_and_its_connection_is_used_again() -> N
     assert server.requests[0].decode() == head + "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
     assert b"Content-Type" not in server.requests[1]
     assert server.connections == 1
+
+
+async def test_signed_request_carries_what_its_signer_gave_for_exactly_this_request() -> None:
+    asked: list[tuple[str, str, dict[str, str], bytes]] = []
+
+    def sign(method: str, target: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        asked.append((method, target, dict(headers), body))
+        return {"X-Sdk-Date": "now", "Authorization": f"number {len(asked)}"}
+
+    async with served(says(OK), sign=sign) as (client, server):
+        await client.call("POST", "/a?b=c", b"{}", "application/json")
+        await client.call("GET", "/d")
+    host = {"Host": f"127.0.0.1:{server.port}", "X-Auth-Token": "t"}
+    assert asked == [
+        ("POST", "/base/a?b=c", {**host, "Content-Type": "application/json"}, b"{}"),
+        ("GET", "/base/d", host, b""),
+    ]
+    first, second = (request.decode() for request in server.requests)
+    assert "X-Sdk-Date: now\r\nAuthorization: number 1\r\nContent-Length: 2\r\n\r\n{}" in first
+    assert "Authorization: number 2\r\n" in second
 
 
 CHUNKED = b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"

@@ -60,12 +60,12 @@ async def test_owner_may_go_on_when_the_mqtt_address_is_given(stranger: tuple[St
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_caller_who_is_not_let_in_hears_of_the_token_and_not_of_the_guard(
+async def test_caller_who_is_not_let_in_hears_of_token_and_key_and_not_of_the_guard(
     stranger: tuple[Stranger, str], tmp_path: Path, status: int
 ) -> None:
     server, api = stranger
     server.status = status
-    with pytest.raises(UsageError, match="token") as raised:
+    with pytest.raises(UsageError, match="token_env, or its key in access_key_env") as raised:
         await opened(api, tmp_path)
     assert "own-this-fleet" not in str(raised.value)
 

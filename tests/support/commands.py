@@ -8,19 +8,25 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 CHECKOUT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "100", "NO_COLOR": "1"}
+NONE: Mapping[str, str] = MappingProxyType({})
 START_TIMEOUT_S = 30.0
 
 
 def keyturn(
-    *arguments: str | Path, cwd: Path, timeout: float = 90.0, largest_file: int | None = None
+    *arguments: str | Path,
+    cwd: Path,
+    timeout: float = 90.0,
+    largest_file: int | None = None,
+    variables: Mapping[str, str] = NONE,
 ) -> subprocess.CompletedProcess[str]:
     """Run `keyturn …` to its end; `largest_file` (bytes) stands in for a disk that fills up."""
 
@@ -31,7 +37,7 @@ def keyturn(
     return subprocess.run(
         [sys.executable, "-m", "simulator", *map(str, arguments)],
         cwd=cwd,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **variables},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -65,10 +71,10 @@ class PlatformProcess:
         await self.process.wait()
 
 
-async def start_platform(*flags: str | Path) -> PlatformProcess:
+async def start_platform(*flags: str | Path, variables: Mapping[str, str] = NONE) -> PlatformProcess:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "simulator", "serve", *map(str, flags)),
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **variables},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -80,9 +86,9 @@ async def start_platform(*flags: str | Path) -> PlatformProcess:
 
 
 @asynccontextmanager
-async def serving(*flags: str | Path) -> AsyncIterator[PlatformProcess]:
+async def serving(*flags: str | Path, variables: Mapping[str, str] = NONE) -> AsyncIterator[PlatformProcess]:
     """A platform on free ports, stopped at the end."""
-    platform = await start_platform("--mqtt-port", "0", "--http-port", "0", *flags)
+    platform = await start_platform("--mqtt-port", "0", "--http-port", "0", *flags, variables=variables)
     try:
         yield platform
     finally:

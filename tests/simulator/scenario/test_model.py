@@ -278,6 +278,8 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 ADDRESS = "Value error, an address such as {}://host:port is needed, not {!r}"
+REMOTE = {"kind": "remote", "api": "http://h"}
+KEY_VARIABLES = {"access_key_env": "A", "secret_key_env": "S"}
 BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "broker-only"}, "", "Value error, a broker-only platform needs mqtt, the address of the broker"),
     ({"kind": "broker-only", "mqtt": "mqtt://h", "api": "http://h"}, "api",
@@ -287,6 +289,13 @@ BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "remote"}, "", "Value error, a remote platform needs api, the address of its control API"),
     ({"api": "http://host"}, "api", "api belongs to a platform of kind remote"),
     ({"token_env": "T"}, "token_env", "token_env belongs to a platform of kind remote"),
+    ({"secret_key_env": "S"}, "secret_key_env", "secret_key_env belongs to a platform of kind remote"),
+    ({**REMOTE, "access_key_env": "A"}, "access_key_env", "access_key_env needs secret_key_env beside it"),
+    ({**REMOTE, "secret_key_env": "S"}, "secret_key_env", "secret_key_env needs access_key_env beside it"),
+    ({**REMOTE, "region": "cn-north-4"}, "region",
+     "region is signed with: it needs access_key_env and secret_key_env"),
+    ({**REMOTE, **KEY_VARIABLES, "token_env": "T"}, "token_env",
+     "a token or an access key lets a caller in: give one of them"),
     ({"kind": "remote", "api": "host:80"}, "api", ADDRESS.format("http", "host:80")),
     ({"kind": "remote", "api": "http://h:99999"}, "api", ADDRESS.format("http", "http://h:99999")),
     ({"kind": "remote", "api": "http://"}, "api", ADDRESS.format("http", "http://")),

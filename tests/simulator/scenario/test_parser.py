@@ -204,6 +204,13 @@ def test_what_a_bare_broker_cannot_serve_is_shown_in_its_line(file: Path, *, in_
     ]
 
 
+def test_half_a_key_is_shown_in_its_line(file: Path) -> None:
+    file.write_text(f"{SMALL}platform:\n  kind: remote\n  api: http://h\n  secret_key_env: SK\n")
+    line = len(SMALL.splitlines()) + 4
+    told = "platform.secret_key_env: secret_key_env needs access_key_env beside it"
+    assert errors(file)[0] == f"s.yaml:{line}:19: {told}"
+
+
 GOOD_OVERRIDES: dict[str, Callable[[Scenario], object]] = {
     "fleets.meters.count=10000": lambda scenario: scenario.fleets["meters"].count == 10_000,
     "fleets.meters.telemetry.every=5s": lambda scenario: scenario.fleets["meters"].telemetry == Telemetry(every=5),

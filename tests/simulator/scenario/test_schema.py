@@ -13,6 +13,7 @@ SCHEMA = json_schema()
 GOOD: dict[str, Any] = {
     "name": "n",
     "intent": "routine",
+    "platform": {"kind": "remote", "api": "http://h", "access_key_env": "AK", "secret_key_env": "SK", "region": "r"},
     "fleets": {"m": {"count": 1, "mqtt": 5, "clock_skew": "-2h", "profiles": {"full-jitter": "50%", "huawei-c": 0.5}}},
     "timeline": [{"id": "up", "after": [], "start": ["m"], "over": "5s", "until": "connected == 100%"}],
 }
@@ -43,6 +44,7 @@ def test_every_way_to_write_a_value_fits() -> None:
         {"timeline": [{"id": "up", "start": ["m"], "wait": "1s"}]},
         {"timeline": [{"id": "up", "wait": "soon"}]},
         {"intent": "rotine"},
+        {"platform": {"access_key": "AK"}},
     ],
 )
 def test_what_the_parser_would_refuse_for_its_shape_does_not(wrong: dict[str, Any]) -> None:
