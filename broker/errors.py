@@ -54,8 +54,12 @@ class NotFrozen(RequestError):
 
 
 class DeviceOffline(RequestError):
-    """A command needs a session, and there is none, or it ended before the device answered."""
+    """A request needs a session, and there is none, or it ended before the device answered."""
 
 
 class CommandTimeout(RequestError):
-    """The device did not answer a command in time."""
+    """The device did not answer a request in time."""
+
+    def __init__(self, device_id: str, timeout_s: float, request_id: str) -> None:
+        super().__init__(f"device {device_id!r} did not answer within {timeout_s:g} s")
+        self.request_id = request_id

@@ -1,6 +1,7 @@
-"""Since when a device is known to have been in: its first session ever, and the end of its last one."""
+"""What is known of devices beyond their sessions: since when, until when, and the versions that they report."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from broker.auth.registry import Device
@@ -9,13 +10,26 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What a device says that it runs."""
+
+    device_sdk_version: str | None = None
+    sw_version: str | None = None
+    fw_version: str | None = None
+
+
+UNREPORTED = Versions()
+
+
 class Presence:
-    """What is known of devices beyond their sessions; milliseconds, two numbers a device at most."""
+    """A device's first session ever, the end of its last one, in milliseconds, and what it reported in this run."""
 
     def __init__(self) -> None:
         self._activated_ms: dict[str, int] = {}
         self._left_ms: dict[str, int] = {}
         self._unsaved: list[str] = []
+        self._versions: dict[str, Versions] = {}
 
     def restore(self, devices: Iterable[Device], activated_ms: Mapping[str, int]) -> None:
         """Go on from what was saved; of an id there is one text in memory, the registry's."""
@@ -35,6 +49,13 @@ class Presence:
         """Know nothing of a device that was deleted."""
         self._activated_ms.pop(device_id, None)
         self._left_ms.pop(device_id, None)
+        self._versions.pop(device_id, None)
+
+    def reported(self, device_id: str, versions: Versions) -> None:
+        self._versions[device_id] = versions
+
+    def versions(self, device_id: str) -> Versions:
+        return self._versions.get(device_id, UNREPORTED)
 
     def was_in(self, device_id: str) -> bool:
         return device_id in self._activated_ms

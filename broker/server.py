@@ -12,9 +12,11 @@ from typing import Self
 from broker import VERSION
 from broker.access.admission import Admission
 from broker.access.delivery import Delivery
+from broker.access.events import Events
 from broker.access.gate import Gate
 from broker.access.listener import BACKLOG, Listener
 from broker.access.router import Router
+from broker.access.uplinks import Uplinks
 from broker.auth.registry import Registry
 from broker.clock import Clock, SystemClock
 from broker.commands import Commands
@@ -85,7 +87,8 @@ class Platform:
         delivery = Delivery(sessions, stored, journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, journal, ids)
         admission = Admission(settings, registry, sessions, stored, delivery, journal, statistics, clock)
-        gate = Gate(settings, admission, commands, engine, delivery, journal, statistics, activations.save)
+        uplinks = Uplinks(commands, Events(sessions, delivery, journal, clock), journal, statistics)
+        gate = Gate(settings, admission, uplinks, engine, delivery, journal, statistics, activations.save)
         services = Services(
             run=self.run,
             mqtt_host=settings.host,
@@ -102,14 +105,13 @@ class Platform:
             clock=clock,
             journal=journal,
             statistics=statistics,
+            answer_timeout_s=settings.answer_timeout_s,
             loop_lag=lag,
             stop=self.stop_asked.set,
         )
         await self._serve_http(opening, services, http_socket)
         opening.callback(journal.end_following)
-        listener = Listener(settings, gate, journal, statistics, clock)
-        await listener.start(mqtt_socket)
-        opening.push_async_callback(listener.stop)
+        await _serve_mqtt(opening, Listener(settings, gate, journal, statistics, clock), mqtt_socket)
         lag.start()
         opening.callback(lag.stop)
 
@@ -129,6 +131,11 @@ class Platform:
             version=VERSION,
         )
         journal.flush()
+
+
+async def _serve_mqtt(opening: AsyncExitStack, listener: Listener, listening: socket.socket) -> None:
+    await listener.start(listening)
+    opening.push_async_callback(listener.stop)
 
 
 async def _finish(activations: ActivationKeeper, store: SqliteStore, journal: Journal) -> None:

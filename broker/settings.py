@@ -19,6 +19,7 @@ class Settings:
 
     `stored_state_limit_s` bounds how long the state of a device that is away is kept, whatever it asked for; 0 keeps
     none. `keepalive_factor` times its keep alive is how long a client may be silent.
+    `answer_timeout_s` is how long a caller of the vendor's commands and properties waits for a device.
 
     Raises SettingsError when values contradict each other or cannot be meant.
     """
@@ -50,6 +51,7 @@ class Settings:
     queue_limit: int = 1000
     queue_bytes: int = 1 << 20
     stored_state_limit_s: int = 86_400
+    answer_timeout_s: float = 20.0
 
     busy_timeout_s: float = 2.0
     journal_ring: int = 100_000
@@ -98,7 +100,8 @@ class Settings:
         for name in ("sign_window_hours", "keepalive_range_s"):
             low, high = getattr(self, name)
             _require(low <= high, f"{name} is {low},{high}, expected the lower bound first")
-        for name in ("connect_timeout_s", "linger_s", "stuck_s", "sweep_s", "busy_timeout_s", "stop_grace_s"):
+        seconds = ("connect_timeout_s", "linger_s", "stuck_s", "sweep_s", "answer_timeout_s", "busy_timeout_s")
+        for name in (*seconds, "stop_grace_s"):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected more than 0 seconds")
         for name in ("receive_maximum", "inflight_window"):

@@ -12,7 +12,6 @@ from broker.access.listener import Link
 from broker.access.router import Grant, Router
 from broker.access.topics import Realm, realm
 from broker.access.uplinks import Uplinks
-from broker.commands import Commands
 from broker.journal import Journal, beginning
 from broker.sessions import Ending, Session
 from broker.settings import Settings
@@ -44,7 +43,7 @@ class Gate:
         self,
         settings: Settings,
         admission: Admission,
-        commands: Commands,
+        uplinks: Uplinks,
         engine: Router[str],
         delivery: Delivery,
         journal: Journal,
@@ -53,9 +52,8 @@ class Gate:
     ) -> None:
         self._settings = settings
         self._admission = admission
-        self._commands = commands
         self._engine = engine
-        self._uplinks = Uplinks(commands, journal, statistics)
+        self._uplinks = uplinks
         self._delivery = delivery
         self._journal = journal
         self._statistics = statistics
@@ -96,7 +94,7 @@ class Gate:
             self._journal.write("peer_closed", peer=link.peer, reason=ending)
             return
         self._admission.leave(session)
-        self._commands.abandon(session)
+        self._uplinks.abandon(session)
         self._journal.write(
             "detached",
             device=session.device_id,

@@ -18,9 +18,11 @@ def parsed(payload: bytes) -> Json:
         return None
 
 
-def sequence_number(payload: bytes) -> int | None:
-    """Return the 64-bit integer `seq` at the top of a JSON payload, if it has one."""
-    if b'"seq"' not in payload:
-        return None
-    body = parsed(payload)
+def number_of(body: Json) -> int | None:
+    """Return the 64-bit integer `seq` at the top of a JSON body, if it has one."""
     return plain_integer(body.get("seq")) if isinstance(body, dict) else None
+
+
+def sequence_number(payload: bytes) -> int | None:
+    """Return the `seq` of a payload that is JSON and has one."""
+    return number_of(parsed(payload)) if b'"seq"' in payload else None

@@ -108,6 +108,7 @@ class Answers:
         return {"devices": [self._summary(one) for one in devices], "page": page}
 
     def _summary(self, device: Device) -> dict[str, object]:
+        versions = self._sessions.presence.versions(device.device_id)
         return _known(
             device_id=device.device_id,
             node_id=device.node_id,
@@ -115,6 +116,9 @@ class Answers:
             device_name=device.device_name,
             node_type=DIRECT,
             description=device.description,
+            fw_version=versions.fw_version,
+            sw_version=versions.sw_version,
+            device_sdk_version=versions.device_sdk_version,
             product_id=device.product_id,
             status=self.status(device),
             tags=[],

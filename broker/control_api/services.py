@@ -18,7 +18,10 @@ from broker.stored import StoredStates
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The platform's parts, as the HTTP side sees them; `ids` yields a new request id each time."""
+    """The platform's parts, as the HTTP side sees them; `ids` yields a new request id each time.
+
+    `answer_timeout_s` is how long a caller of the vendor's API waits for a device's answer.
+    """
 
     run: str
     mqtt_host: str
@@ -35,5 +38,6 @@ class Services:
     clock: Clock
     journal: Journal
     statistics: Statistics
+    answer_timeout_s: float
     loop_lag: LoopLag
     stop: Callable[[], None]

@@ -11,9 +11,11 @@ import pytest
 
 from broker.access.admission import Admission
 from broker.access.delivery import Delivery
+from broker.access.events import Events
 from broker.access.gate import Gate
 from broker.access.listener import Link, Listener
 from broker.access.router import Router
+from broker.access.uplinks import Uplinks
 from broker.auth.registry import Registry
 from broker.commands import Commands
 from broker.journal import Journal
@@ -68,7 +70,8 @@ class Door:
         delivery = Delivery(sessions, stored, self.journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, self.journal, map(str, count()))
         admission = Admission(settings, registry, sessions, stored, delivery, self.journal, statistics, clock)
-        gate = Gate(settings, admission, commands, engine, delivery, self.journal, statistics, lambda: None)
+        uplinks = Uplinks(commands, Events(sessions, delivery, self.journal, clock), self.journal, statistics)
+        gate = Gate(settings, admission, uplinks, engine, delivery, self.journal, statistics, lambda: None)
         self.witness = Witness(path)
         self.link = Link(Listener(settings, gate, self.journal, statistics, clock))
         self.link.connection_made(cast("asyncio.BaseTransport", self.witness))

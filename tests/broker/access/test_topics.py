@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.access.topics import Realm, answered_request, command_topic, realm
+from broker.access.topics import Exchange, Realm, answered_request, is_event, realm, request_topic
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,20 @@ def test_every_other_dollar_topic_is_foreign(topic: str) -> None:
     assert realm("d1", topic) is Realm.FOREIGN
 
 
-def test_answer_names_the_request_of_its_command() -> None:
-    answer_topic = command_topic("d1", "r-7").replace("/commands/", "/commands/response/")
-    assert answered_request("d1", answer_topic) == "r-7"
+@pytest.mark.parametrize("exchange", Exchange)
+def test_answer_names_the_request_and_what_was_asked(exchange: Exchange) -> None:
+    asked = request_topic("d1", exchange, "r-7")
+    answer_topic = asked.replace("/request_id=", "/response/request_id=")
+    assert answered_request("d1", answer_topic) == (exchange, "r-7")
     assert answered_request("d2", answer_topic) is None
-    assert answered_request("d1", command_topic("d1", "r-7")) is None
+    assert answered_request("d1", asked) is None
+
+
+def test_answer_to_what_is_never_asked_is_none() -> None:
+    assert answered_request("d1", "$oc/devices/d1/sys/shadow/get/response/request_id=1") is None
+    assert answered_request("d1", "$oc/devices/d1/user/commands/response/request_id=1") is None
+
+
+def test_events_are_told_on_one_topic_only() -> None:
+    assert is_event("d1", "$oc/devices/d1/sys/events/up")
+    assert not is_event("d1", "$oc/devices/d1/user/sys/events/up")
