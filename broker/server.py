@@ -84,7 +84,7 @@ class Platform:
 
         engine: Router[str] = Router()
         stored = StoredStates(engine, journal, clock)
-        delivery = Delivery(sessions, stored, journal, statistics, clock)
+        delivery = Delivery(engine, sessions, stored, journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, journal, ids)
         admission = Admission(settings, registry, sessions, stored, delivery, journal, statistics, clock)
         uplinks = Uplinks(commands, Events(sessions, delivery, journal, clock), journal, statistics)
@@ -101,7 +101,7 @@ class Platform:
             rotation=Rotation(registry, store, sessions, stored, journal, statistics),
             stored=stored,
             commands=commands,
-            messages=Messages(registry, sessions, stored, delivery, journal),
+            messages=Messages(registry, sessions, stored, delivery, journal, clock, ids),
             clock=clock,
             journal=journal,
             statistics=statistics,

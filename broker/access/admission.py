@@ -111,6 +111,7 @@ class Admission:
         if kept is not None:
             kept.resume(window)
             self._delivery.resume(session)
+        self._delivery.hand_over(session)
 
     def _inherit(self, device_id: str, packet: Connect) -> Downlinks | None:
         """Return the stored state that a session goes on with; a clean start wants none [MQTT-3.1.2-6]."""

@@ -6,8 +6,11 @@ from enum import Enum, auto
 from broker.access.downlinks import Downlinks
 from broker.access.payloads import sequence_number
 from broker.access.queue import Message
+from broker.access.router import Router
+from broker.access.topics import Realm, is_implicit, realm
 from broker.clock import Clock
 from broker.journal import Journal, beginning
+from broker.mailbox import DeviceMessage, Failure, Mailbox, Status
 from broker.sessions import Session, Sessions
 from broker.statistics import Statistics
 from broker.stored import StoredStates
@@ -29,8 +32,15 @@ class Delivery:
     """Hands messages to sessions and to the queues of stored state, and keeps the windows moving."""
 
     def __init__(
-        self, sessions: Sessions, stored: StoredStates, journal: Journal, statistics: Statistics, clock: Clock
+        self,
+        engine: Router[str],
+        sessions: Sessions,
+        stored: StoredStates,
+        journal: Journal,
+        statistics: Statistics,
+        clock: Clock,
     ) -> None:
+        self._engine = engine
         self._sessions = sessions
         self._stored = stored
         self._journal = journal
@@ -68,6 +78,50 @@ class Delivery:
         if session.downlinks.has_waiting:
             return Fate.WAITING
         return Fate.SENT if was_sent else Fate.DROPPED
+
+    def subscribed_qos(self, session: Session, topic: str) -> int | None:
+        """Return the QoS of a subscription to any topic that the device may use; None if there is none.
+
+        Its own `sys` topics need none: there it is 0.
+        """
+        if realm(session.device_id, topic) is Realm.CUSTOM:
+            return self._engine.subscribed_qos(session.device_id, topic)
+        qos = session.downlinks.subscribed_qos(topic)
+        return 0 if qos is None and is_implicit(session.device_id, topic) else qos
+
+    def hand_over(self, session: Session) -> None:
+        """Send a session what waits in its mailbox and is not too old."""
+        mailbox = self._stored.mailboxes.get(session.device_id)
+        if mailbox is not None and self._sessions.get(session.device_id) is session:
+            self.expire(session.device_id, mailbox)
+            self.send_waiting(session, mailbox)
+
+    def send_waiting(self, session: Session, mailbox: Mailbox) -> None:
+        """Send what waits in a mailbox, in order, but for what is on topics that the device has not subscribed to."""
+        utc = self._clock.utc()
+        for one in mailbox.waiting():
+            qos = self.subscribed_qos(session, one.message.topic)
+            if qos is None:
+                continue
+            if self.to_session(session, one.message, qos) is Fate.DROPPED:
+                one.finish(Status.FAILED, utc, Failure.TOO_LARGE)
+            else:
+                one.finish(Status.DELIVERED, utc)
+            self._tell(session.device_id, one)
+
+    def keep(self, device_id: str, mailbox: Mailbox, new: DeviceMessage) -> None:
+        """Put a message into a mailbox, whatever became of it already."""
+        lost = mailbox.add(new)
+        if lost is not None and lost.status is Status.PENDING:
+            self._statistics.dropped_queue_full += 1
+            self._drop(device_id, lost.message, "queue_full")
+        if new.status is not Status.PENDING:
+            self._tell(device_id, new)
+
+    def expire(self, device_id: str, mailbox: Mailbox) -> None:
+        """Give up what has waited in a mailbox for too long."""
+        for one in mailbox.expire(self._clock.utc()):
+            self._tell(device_id, one)
 
     def acknowledged(self, session: Session, packet_id: int) -> None:
         session.downlinks.acknowledged(packet_id)
@@ -109,6 +163,9 @@ class Delivery:
         self._drop(session.device_id, packet, TOO_LARGE)
         session.downlinks.acknowledged(packet.packet_id)
         return False
+
+    def _tell(self, device_id: str, one: DeviceMessage) -> None:
+        self._journal.write("message", device=device_id, message_id=one.message_id, status=one.status)
 
     def _drop(self, device_id: str, what: Message | Publish, reason: str) -> None:
         seq = sequence_number(what.payload)

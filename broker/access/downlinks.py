@@ -41,8 +41,12 @@ class Downlinks:
 
     def granted_qos(self, topic: str) -> int:
         """Return the QoS for a downlink on one of the device's own `$oc` topics."""
+        return self.subscribed_qos(topic) or 0
+
+    def subscribed_qos(self, topic: str) -> int | None:
+        """Return the QoS that the device has subscribed to an own `$oc` topic with; None if it has not."""
         granted = self._granted or {}
-        return max((qos for wanted, qos in granted.items() if matches(wanted, topic)), default=0)
+        return max((qos for wanted, qos in granted.items() if matches(wanted, topic)), default=None)
 
     @property
     def has_waiting(self) -> bool:
@@ -53,6 +57,11 @@ class Downlinks:
     def held(self) -> int:
         """How many messages are not acknowledged yet, sent or not."""
         return len(self._in_flight or ()) + len(self._queue or ())
+
+    @property
+    def unacknowledged(self) -> list[Message]:
+        """What is not acknowledged yet, sent or not, in order."""
+        return [*(self._in_flight or {}).values(), *(self._queue or ())]
 
     def offer(self, message: Message) -> list[Message]:
         """Let a QoS 1 message wait for its turn; returns those that lost their places to it."""

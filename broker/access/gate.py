@@ -146,6 +146,7 @@ class Gate:
         if self._settings.strict_topics and any(code >= FAILURE for code in codes):
             session.link.cut(Ending.TOPIC_POLICY)
         self._delivery.answer(session, SubAck(packet.packet_id, codes))
+        self._delivery.hand_over(session)
 
     def _grant(self, session: Session, topic_filter: str, grant: Grant) -> int:
         match realm(session.device_id, topic_filter):

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import field, replace
 
 from wire.mqtt import NO_PROPERTIES, Properties, Publish
@@ -54,6 +55,9 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self._messages)
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._messages)
 
     def append(self, message: Message) -> list[Message]:
         """Let a message wait; returns the oldest, as many as had to make room."""

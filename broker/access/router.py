@@ -54,13 +54,22 @@ class Router(Generic[S]):
     def receivers(self, topic: str, sender: S) -> dict[S, int]:
         """Return who gets a sender's message, each once, at the highest QoS of the filters that match."""
         found: dict[S, int] = {}
-        for subscribers in (self._exact.get(topic, {}), *self._wild.matching(topic.split("/"))):
+        for subscribers in self._subscribed_to(topic):
             for subscriber, grant in subscribers.items():
                 if grant.no_local and subscriber == sender:
                     continue
                 if grant.qos >= found.get(subscriber, 0):
                     found[subscriber] = grant.qos
         return found
+
+    def subscribed_qos(self, subscriber: S, topic: str) -> int | None:
+        """Return the highest QoS of a subscriber's filters that match; None if none does."""
+        grants = (subscribers.get(subscriber) for subscribers in self._subscribed_to(topic))
+        return max((grant.qos for grant in grants if grant is not None), default=None)
+
+    def _subscribed_to(self, topic: str) -> Iterator[dict[S, Grant]]:
+        yield self._exact.get(topic, {})
+        yield from self._wild.matching(topic.split("/"))
 
     def _remove(self, subscriber: S, topic_filter: str) -> None:
         if _is_wild(topic_filter):

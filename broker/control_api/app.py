@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from broker.control_api import bulk_resets, errors, guard, iotda, openapi, platform
+from broker.control_api import bulk_resets, downlinks, errors, guard, iotda, openapi, platform
 from broker.control_api.services import Services
 from broker.errors import BrokerError, InvalidInput
 
@@ -46,6 +46,7 @@ def build(services: Services) -> ASGIApp:
     app = FastAPI(openapi_url=None, exception_handlers=HANDLERS)
     app.include_router(iotda.router(services))
     app.include_router(bulk_resets.router(services))
+    app.include_router(downlinks.router(services))
     app.include_router(platform.router(services))
     action = iotda.action_route(services)
     app.include_router(openapi.router(lambda: [iotda.described(action), *app.routes]))

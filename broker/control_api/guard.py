@@ -18,10 +18,14 @@ from broker.settings import is_loopback
 DEVICES = "/_platform/devices"
 RESETS = f"{DEVICES}/reset-secrets"
 MAX_BODY = 64 << 10
+MAX_MESSAGE_BODY = 384 << 10
+"""Of the vendor's messages: 256 KB as base64, and what is said of them."""
 MAX_DEVICES_BODY = 16 << 20
 
 
 def max_body(path: str) -> int:
+    if path.startswith("/v5/iot/") and path.endswith("/messages"):
+        return MAX_MESSAGE_BODY
     return MAX_DEVICES_BODY if path in (DEVICES, RESETS) else MAX_BODY
 
 

@@ -13,6 +13,11 @@ NodeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 RecordId = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{24}$")]
 DeviceName = Annotated[str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 _?'#().,&%@!-]{1,256}$")]
 Description = Annotated[str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 _?'#().,&%@!-]{0,2048}$")]
+MessageId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+MessageName = Annotated[str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 _?'#().,&%@!-]{0,128}$")]
+ServiceId = Annotated[str, Field(max_length=64)]
+PropertyKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+PropertyText = Annotated[str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 _?'#().,&%@!-]{0,128}$")]
 Timeout = Annotated[int, Field(ge=0, le=2**31 - 1, description="seconds")]
 
 

@@ -159,9 +159,18 @@ async def test_content_is_never_journalled_nor_repeated(rig: Rig, tmp_path: Path
 def test_record_is_on_disk_before_the_answer_can_leave(tmp_path: Path) -> None:
     clock, sessions, registry, path = FakeClock(), Sessions(), Registry([device()]), tmp_path / "platform.jsonl"
     journal = Journal(path, clock, lambda _: None, 10)
-    stored = StoredStates(Router(), journal, clock)
+    engine = Router[str]()
+    stored = StoredStates(engine, journal, clock)
     sessions.attach(live_session())
-    service = Messages(registry, sessions, stored, Delivery(sessions, stored, journal, Statistics(), clock), journal)
+    service = Messages(
+        registry,
+        sessions,
+        stored,
+        Delivery(engine, sessions, stored, journal, Statistics(), clock),
+        journal,
+        clock,
+        iter(()),
+    )
     assert service.send("d1", None, b'{"seq": 1}', 1) is Fate.SENT
     assert json.loads(path.read_text(encoding="utf-8"))["kind"] == "downlink"
     journal.close()

@@ -67,7 +67,7 @@ class Door:
         self.journal = Journal(path, clock, never, 100)
         registry, sessions, engine = Registry([device()]), Sessions(), Router[str]()
         stored = StoredStates(engine, self.journal, clock)
-        delivery = Delivery(sessions, stored, self.journal, statistics, clock)
+        delivery = Delivery(engine, sessions, stored, self.journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, self.journal, map(str, count()))
         admission = Admission(settings, registry, sessions, stored, delivery, self.journal, statistics, clock)
         uplinks = Uplinks(commands, Events(sessions, delivery, self.journal, clock), self.journal, statistics)

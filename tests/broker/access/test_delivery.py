@@ -24,8 +24,9 @@ class Desk:
         self.statistics = Statistics()
         self.sessions = Sessions()
         journal = Journal(None, clock, lambda _: None, 10)
-        self.stored = StoredStates(Router(), journal, clock)
-        self.delivery = Delivery(self.sessions, self.stored, journal, self.statistics, clock)
+        engine = Router[str]()
+        self.stored = StoredStates(engine, journal, clock)
+        self.delivery = Delivery(engine, self.sessions, self.stored, journal, self.statistics, clock)
 
     def online(self, terms: Terms | None = None) -> tuple[Session, RecordingLink]:
         link = RecordingLink()

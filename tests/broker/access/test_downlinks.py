@@ -51,6 +51,24 @@ def test_downlinks_are_qos_0_until_a_subscription_raises_them() -> None:
     assert one.granted_qos(TOPIC) == 0
 
 
+def test_subscription_is_told_from_none() -> None:
+    one = downlinks()
+    assert one.subscribed_qos(TOPIC) is None
+    one.grant("$oc/devices/d1/#", 0)
+    assert one.subscribed_qos(TOPIC) == 0
+    one.grant(TOPIC, 1)
+    assert one.subscribed_qos(TOPIC) == 1
+
+
+def test_unacknowledged_is_what_was_sent_and_what_waits() -> None:
+    one = downlinks(window=2)
+    assert one.unacknowledged == []
+    offer(one, 0, 1, 2, 3)
+    one.acknowledged(1)
+    pumped(one)
+    assert one.unacknowledged == [message(1), message(2), message(3)]
+
+
 def test_message_without_packet_id_is_qos_0() -> None:
     assert message(1).packet(NOW) == Publish("t", b"1")
 

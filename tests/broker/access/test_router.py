@@ -42,6 +42,9 @@ def test_receivers_are_those_whose_filters_match_at_the_highest_qos(
         if matches(topic_filter, topic) and not (grant.no_local and who == sender):
             wanted[who] = max(grant.qos, wanted.get(who, 0))
     assert router.receivers(topic, sender) == wanted
+    for who in "xyz":
+        granted = [grant.qos for (one, each), grant in expected.items() if one == who and matches(each, topic)]
+        assert router.subscribed_qos(who, topic) == max(granted, default=None)
 
 
 @given(st.lists(FILTER, unique=True))
