@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from broker.control_api.documented import documented
+from broker.control_api.documented import LINES_OF_JSON, documented
 from broker.control_api.errors import error_body, parse
-from broker.control_api.guard import LINES_OF_JSON, RESETS, objection_to_secrets
+from broker.control_api.guard import RESETS, objection_to_secrets
 from broker.control_api.iotda import SLOTS
 from broker.control_api.services import Services
 from broker.errors import BrokerError, InvalidInput
@@ -98,7 +98,9 @@ class ResetOutcome(BaseModel):
 def router(services: Services) -> APIRouter:
     api = APIRouter(tags=["platform"])
 
-    @api.post(RESETS, **documented(body=ResetSecrets, answer=ResetOutcome, errors=(InvalidInput,)))
+    says = documented(body=ResetSecrets, answer=ResetOutcome, errors=(InvalidInput,), answer_media=LINES_OF_JSON)
+
+    @api.post(RESETS, **says)
     async def reset_secrets(request: Request) -> Response:
         """Reset a secret of each of many devices.
 

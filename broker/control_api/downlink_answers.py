@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from broker.control_api.errors import VENDOR
 from broker.errors import DeviceOffline
@@ -47,6 +47,12 @@ class ShownMessage(MessageResult):
     topic: str | None = None
     properties: Any = None
     error_info: ErrorInfo | None = None
+
+
+class NoMessage(BaseModel):
+    """A message that is not there."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class ShownMessages(BaseModel):

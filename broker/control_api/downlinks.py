@@ -1,8 +1,9 @@
 """The vendor's IoTDA v5 API: what goes down to a device, messages, commands and properties."""
 
 from collections.abc import Awaitable
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,7 +17,7 @@ from broker.control_api.services import Services
 from broker.errors import CommandTimeout, DeviceOffline, InvalidInput, UnknownDevice
 
 MESSAGES, COMMANDS, PROPERTIES = f"{DEVICE}/messages", f"{DEVICE}/commands", f"{DEVICE}/properties"
-LONGEST_SERVICE_ID = 64
+ServiceId = Annotated[str, Query(min_length=1, max_length=64)]
 
 
 def router(services: Services) -> APIRouter:
@@ -41,7 +42,10 @@ def _serve_messages(api: APIRouter, services: Services) -> None:
     async def list_device_messages(device_id: str) -> Response:
         return json_response(answers.listed(device_id, services.messages.kept(device_id)))
 
-    @api.get(f"{MESSAGES}/{{message_id}}", **documented(answer=answers.ShownMessage, errors=(UnknownDevice,)))
+    @api.get(
+        f"{MESSAGES}/{{message_id}}",
+        **documented(answer=answers.ShownMessage | answers.NoMessage, errors=(UnknownDevice,)),
+    )
     async def show_device_message(device_id: str, message_id: str) -> Response:
         """A message that is not there is an empty answer, as the vendor's Terraform provider has found."""
         one = services.messages.kept(device_id).get(message_id)
@@ -58,9 +62,7 @@ def _serve_requests(api: APIRouter, services: Services) -> None:
         return await _answered("command_id", services.commands.send(device_id, command, services.answer_timeout_s))
 
     @api.get(PROPERTIES, **documented(answer=answers.PropertiesAnswer, errors=errors))
-    async def list_properties(device_id: str, service_id: str = "") -> Response:
-        if not 0 < len(service_id) <= LONGEST_SERVICE_ID:
-            raise InvalidInput(f"service_id: expected 1 to {LONGEST_SERVICE_ID} characters")
+    async def list_properties(device_id: str, service_id: ServiceId) -> Response:
         asked = services.commands.get_properties(device_id, service_id, services.answer_timeout_s)
         return await _answered("request_id", asked)
 
