@@ -1,7 +1,7 @@
 """Our own administration: devices, sessions, the journal as a stream, statistics, commands, stop."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -31,6 +31,8 @@ from broker.journal import Journal
 
 EVENTS_PER_CHUNK = 500
 LONGEST_ADVANCE_S = 366 * 86_400
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""A while before the calendar of this language ends: deadlines lie ahead of the clock."""
 
 
 class CommandRequest(BaseModel):
@@ -97,6 +99,8 @@ def router(services: Services) -> APIRouter:
     @api.post("/clock", **documented(body=ClockRequest, answer=ClockTime))
     async def advance_clock(request: Request) -> Response:
         wanted = parse(ClockRequest, await request.body())
+        if services.clock.utc() + timedelta(seconds=wanted.advance) > LATEST:
+            raise InvalidInput(f"advance: expected a time before {LATEST:%Y}")
         services.clock.put_forward(wanted.advance)
         services.journal.write("clock", advanced=wanted.advance)
         return json_response({"utc": services.clock.utc().isoformat()})

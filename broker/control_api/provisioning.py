@@ -1,6 +1,7 @@
 """Bulk provisioning: one JSON object a line, all of them or none."""
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from broker.auth.credentials import psk_error
 from broker.auth.registry import DeviceProtocol, NewDevice
@@ -8,11 +9,16 @@ from broker.control_api.errors import parse
 from broker.control_api.terms import Identifier, ProductId, SecretText
 from broker.errors import InvalidInput
 
+OF_NB_IOT: JsonDict = {
+    "if": {"properties": {"protocol": {"const": "coap"}}, "required": ["protocol"]},
+    "then": {"properties": {"primary": {"pattern": "^([0-9A-Fa-f]{2}){4,16}$"}}},
+}
+
 
 class DeviceLine(BaseModel):
     """One line; `node_id` is by default the device id without its product."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, json_schema_extra=OF_NB_IOT)
 
     device_id: Identifier
     product_id: ProductId | None = None

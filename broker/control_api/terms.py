@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from broker.auth.credentials import secret_error
@@ -18,7 +18,14 @@ MessageName = Annotated[str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 _?'#().,&%
 ServiceId = Annotated[str, Field(max_length=64)]
 PropertyKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 PropertyText = Annotated[str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 _?'#().,&%@!-]{0,128}$")]
-Timeout = Annotated[int, Field(ge=0, le=2**31 - 1, description="seconds")]
+
+
+def _whole(number: object) -> object:
+    """JSON has one kind of number: 5.0 is a whole one."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Timeout = Annotated[int, Field(ge=0, le=2**31 - 1, description="seconds"), BeforeValidator(_whole)]
 
 
 def _fit(secret: str) -> str:

@@ -20,13 +20,26 @@ async def raw(rig: Rig, request: bytes) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/nowhere", 404), ("GET", "/v5/iot/p/devices/d1/action", 404), ("DELETE", "/_platform", 405)],
+    [("GET", "/nowhere", 404), ("GET", "/v5/iot/p/devices/d1/action", 405), ("DELETE", "/_platform", 405)],
 )
 async def test_unknown_path_and_method_get_the_vendors_body(rig: Rig, method: str, path: str, status: int) -> None:
     answer = await rig.call(method, path)
     assert (answer.status, answer.body["error_code"]) == (status, "APIGW.0101")
     assert f"{method} {path}" in answer.body["error_msg"]
     assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v5/iot/p/devices/d1", "DELETE, GET, PUT"),
+        ("/v5/iot/p/devices/d1/action", "POST"),
+        ("/_platform/devices", "GET, POST"),
+    ],
+)
+async def test_wrong_method_is_told_the_right_ones(rig: Rig, path: str, methods: str) -> None:
+    answer = await rig.call("OPTIONS", path)
+    assert (answer.status, answer.headers["allow"]) == (405, methods)
 
 
 @pytest.mark.parametrize(
@@ -60,5 +73,5 @@ async def test_request_ids_are_never_used_twice(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc"])
-async def test_no_description_is_offered_that_would_be_wrong(rig: Rig, path: str) -> None:
+async def test_no_page_is_offered_that_loads_from_elsewhere(rig: Rig, path: str) -> None:
     assert (await rig.call("GET", path)).status == 404
