@@ -2,28 +2,22 @@
 
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.control_api import bulk_resets, downlinks, errors, guard, iotda, openapi, platform
 from broker.control_api.services import Services
 from broker.errors import BrokerError, InvalidInput
-
-
-async def on_http_error(request: Request, error: Exception) -> Response:
-    """Say with a wrong method which ones there are, beside what every such answer says."""
-    assert isinstance(error, HTTPException)
-    answer = await errors.on_http_error(request, error)
-    answer.headers.update(error.headers or {})
-    return answer
 
 
 async def on_unfit_parameter(request: Request, error: Exception) -> Response:
@@ -35,7 +29,6 @@ async def on_unfit_parameter(request: Request, error: Exception) -> Response:
 
 HANDLERS: dict[Any, Any] = {
     BrokerError: errors.on_broker_error,
-    HTTPException: on_http_error,
     RequestValidationError: on_unfit_parameter,
     Exception: errors.on_crash,
 }
@@ -43,14 +36,36 @@ HANDLERS: dict[Any, Any] = {
 
 def build(services: Services) -> ASGIApp:
     """Make the application: resetSecret alone at the front, where a wave of them is cheap, then FastAPI."""
-    app = FastAPI(openapi_url=None, exception_handlers=HANDLERS)
+    action = iotda.action_route(services)
+
+    def routes() -> list[BaseRoute]:
+        return [iotda.described(action), *app.routes]
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        """A path with other methods says so, and which they are."""
+        assert isinstance(error, HTTPException)
+        if methods := methods_at(routes(), request.url.path):
+            answer = await errors.on_http_error(request, HTTPException(405))
+            answer.headers["Allow"] = ", ".join(methods)
+            return answer
+        return await errors.on_http_error(request, error)
+
+    handlers = {**HANDLERS, HTTPException: on_http_error}
+    app = FastAPI(openapi_url=None, exception_handlers=handlers)
     app.include_router(iotda.router(services))
     app.include_router(bulk_resets.router(services))
     app.include_router(downlinks.router(services))
     app.include_router(platform.router(services))
-    action = iotda.action_route(services)
-    app.include_router(openapi.router(lambda: [iotda.described(action), *app.routes]))
-    return Front(Starlette(routes=[action, Mount("", app)], exception_handlers=HANDLERS), services)
+    app.include_router(openapi.router(routes))
+    front = Starlette(routes=[action], exception_handlers=handlers)
+    front.router.default = app
+    return Front(front, services)
+
+
+def methods_at(routes: Sequence[BaseRoute], path: str) -> list[str]:
+    """Return the methods that a path is served with, whichever routes have them."""
+    serving = (one for one in iter_route_contexts(routes) if one.path_regex is not None and one.path_regex.match(path))
+    return sorted({method for route in serving for method in route.methods or ()})
 
 
 class Front:
@@ -73,6 +88,8 @@ class Front:
         try:
             app, receive = await self._admitted(scope, guard.limited(receive, guard.max_body(scope["path"])))
             await app(scope, receive, send_identified)
+        except ClientDisconnect:
+            return  # whoever goes away in the middle of a body waits for no answer
         except Exception:  # noqa: BLE001 - the guard; the framework has answered 500
             self._services.statistics.internal_errors += 1
             sys.stderr.write(f"keyturn: request {request_id} failed\n{traceback.format_exc()}")

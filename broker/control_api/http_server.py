@@ -5,23 +5,23 @@ import logging
 import socket
 from collections.abc import Iterator
 
-import orjson
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from broker.control_api.errors import INVALID_FORMAT
+from broker.control_api.http_connection import DEFAULT_BOUNDS, Bounds, VendorHttpProtocol, Waiting
 
-KEEP_ALIVE_S = 75
 BACKLOG = 4096
 
 
 class HttpServer(uvicorn.Server):
     """Serves an application on a socket; what is no HTTP at all gets the vendor's error body too."""
 
-    def __init__(self, app: ASGIApp, ids: Iterator[str]) -> None:
+    def __init__(self, app: ASGIApp, ids: Iterator[str], bounds: Bounds = DEFAULT_BOUNDS) -> None:
+        self._waiting = Waiting(bounds, asyncio.get_running_loop())
+
         class Protocol(VendorHttpProtocol):
             request_ids = ids
+            waiting = self._waiting
 
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         super().__init__(
@@ -35,7 +35,7 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_keep_alive=bounds.keep_alive_s,
                 backlog=BACKLOG,
             )
         )
@@ -44,9 +44,11 @@ class HttpServer(uvicorn.Server):
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[listening])
+        self._waiting.start()
 
     async def stop(self, grace_s: float) -> None:
         """Take no more requests, finish the open ones within the grace, then cancel them."""
+        self._waiting.stop()
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
@@ -59,19 +61,3 @@ class HttpServer(uvicorn.Server):
             task.cancel()
         if late:
             await asyncio.wait(late)
-
-
-class VendorHttpProtocol(HttpToolsProtocol):
-    """Answers a malformed request as the vendor would."""
-
-    request_ids: Iterator[str]
-
-    def send_400_response(self, msg: str) -> None:
-        _, code, text = INVALID_FORMAT
-        body = orjson.dumps({"error_code": code, "error_msg": f"{text} {msg}"})
-        head = (
-            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            f"X-Request-Id: {next(self.request_ids)}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
