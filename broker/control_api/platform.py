@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from broker.access.delivery import Fate
+from broker.clock import Clock
 from broker.commands import Command
 from broker.control_api.documented import EVENTS, documented
 from broker.control_api.errors import json_response, parse
@@ -99,9 +100,7 @@ def router(services: Services) -> APIRouter:
     @api.post("/clock", **documented(body=ClockRequest, answer=ClockTime))
     async def advance_clock(request: Request) -> Response:
         wanted = parse(ClockRequest, await request.body())
-        if services.clock.utc() + timedelta(seconds=wanted.advance) > LATEST:
-            raise InvalidInput(f"advance: expected a time before {LATEST:%Y}")
-        services.clock.put_forward(wanted.advance)
+        _put_forward(services.clock, wanted.advance)
         services.journal.write("clock", advanced=wanted.advance)
         return json_response({"utc": services.clock.utc().isoformat()})
 
@@ -147,6 +146,12 @@ def _serve_downlinks(api: APIRouter, services: Services) -> None:
         wanted = parse(MessageRequest, await request.body())
         fate = services.messages.send(device_id, wanted.topic, _payload(wanted.payload), wanted.qos)
         return json_response({"delivered": fate is Fate.SENT, "queued": fate is Fate.WAITING}, 202)
+
+
+def _put_forward(clock: Clock, seconds: float) -> None:
+    if clock.utc() + timedelta(seconds=seconds) > LATEST:
+        raise InvalidInput(f"advance: expected a time before the year {LATEST:%Y}")
+    clock.put_forward(seconds)
 
 
 def _payload(value: Any) -> bytes:
