@@ -72,12 +72,22 @@ class PlatformProcess:
 
 
 async def start_platform(*flags: str | Path, variables: Mapping[str, str] = NONE) -> PlatformProcess:
-    process = await asyncio.create_subprocess_exec(
+    return await until_ready(await spawn_platform(*flags, variables=variables))
+
+
+async def spawn_platform(
+    *flags: str | Path, variables: Mapping[str, str] = NONE, errors: int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
+    """Start a platform and wait for nothing; `errors` is where its standard error goes."""
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "simulator", "serve", *map(str, flags)),
         env={**ENVIRONMENT, **variables},
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=errors,
     )
+
+
+async def until_ready(process: asyncio.subprocess.Process) -> PlatformProcess:
     assert process.stdout is not None
     async with asyncio.timeout(START_TIMEOUT_S):
         line = await process.stdout.readline()
