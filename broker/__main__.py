@@ -18,13 +18,14 @@ from typing import Any
 import orjson
 
 from broker import VERSION
+from broker.complaints import complain
 from broker.errors import SettingsError, StoreError
 from broker.server import Platform
 from broker.settings import Settings
 
 OK, USAGE, CRASH = 0, 2, 4
 SECRET_KEY_VARIABLE = "KEYTURN_SECRET_KEY"
-NOTICE = "keyturn: a platform for tests; it is not a cloud, keep no real secret in it\n"
+NOTICE = "a platform for tests; it is not a cloud, keep no real secret in it"
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "keyturn serve") -> int:
@@ -38,10 +39,10 @@ def main(arguments: Sequence[str] | None = None, prog: str = "keyturn serve") ->
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             return runner.run(_serve(settings, parent_pipe=parent_pipe))
     except (SettingsError, StoreError) as error:
-        sys.stderr.write(f"keyturn: {error}\n")
+        complain(str(error))
         return USAGE
     except Exception:  # noqa: BLE001 - the last guard: the exit code says that it was our fault
-        traceback.print_exc()
+        complain(f"crashed\n{traceback.format_exc()}")
         return CRASH
 
 
@@ -53,9 +54,9 @@ async def _serve(settings: Settings, *, parent_pipe: bool) -> int:
 
     def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        sys.stderr.write(f"keyturn: {context['message']}: {error!r}\n")
+        complain(f"{context['message']}: {error!r}")
         if error is not None and not isinstance(error, OSError):
-            traceback.print_exception(error)
+            complain("".join(traceback.format_exception(error)))
             crashes.append(error)
             stop.set()
 
@@ -81,7 +82,7 @@ def _announce(platform: Platform) -> None:
         "http": {"host": host, "port": platform.http_port},
         "mqtt": {"host": host, "port": platform.mqtt_port},
     }
-    sys.stderr.write(NOTICE)
+    complain(NOTICE)
     sys.stdout.write(orjson.dumps(ready).decode() + "\n")
     sys.stdout.flush()
 

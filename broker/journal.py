@@ -7,7 +7,6 @@ be fails whoever made it, and `flush` fails nobody.
 
 import asyncio
 import os
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import orjson
 
 from broker.clock import Clock
+from broker.complaints import complain
 from broker.errors import SettingsError
 
 INT64 = 1 << 63
@@ -158,7 +158,7 @@ class Journal:
                 data = data[written:]
         except OSError as error:
             if not self.lost:
-                sys.stderr.write(f"keyturn: the journal cannot be written ({error.strerror}); records are being lost\n")
+                complain(f"the journal cannot be written ({error.strerror}); records are being lost")
         self._account(data, count)
 
     def _account(self, left_over: bytes, count: int) -> None:

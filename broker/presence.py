@@ -72,6 +72,10 @@ class Presence:
         unsaved, self._unsaved = self._unsaved, []
         return [(one, self._activated_ms[one]) for one in unsaved if one in self._activated_ms]
 
+    def put_back(self, unsaved: Iterable[tuple[str, int]]) -> None:
+        """They could not be saved: they are for the next call again."""
+        self._unsaved += [device_id for device_id, _ in unsaved]
+
 
 def _milliseconds(utc: datetime) -> int:
     return (utc - _EPOCH) // _MILLISECOND

@@ -7,7 +7,6 @@ journal does not hold. An idle connection costs no task and no timer; one sweep 
 import asyncio
 import math
 import socket
-import sys
 import traceback
 from contextlib import suppress
 from typing import Protocol, cast
@@ -15,6 +14,7 @@ from typing import Protocol, cast
 from broker.access.answers import farewell
 from broker.access.connection import Phase, Request, ServerConnection
 from broker.clock import Clock
+from broker.complaints import complain
 from broker.journal import Journal
 from broker.sessions import Ending, Session
 from broker.settings import Settings
@@ -157,7 +157,7 @@ class Link(asyncio.Protocol):
             self.cut(Ending.PROTOCOL_ERROR, error)
         except Exception:  # noqa: BLE001 - the guard
             listener.statistics.internal_errors += 1
-            sys.stderr.write(f"keyturn: serving {self.peer} failed\n{traceback.format_exc()}")
+            complain(f"serving {self.peer} failed\n{traceback.format_exc()}")
             if self._conversation.phase is Phase.AWAITING_CONNECT:
                 listener.handler.refuse_unavailable(self, self._conversation.level)
             else:

@@ -1,6 +1,5 @@
 """The HTTP application: routes, and what every answer has in common."""
 
-import sys
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from broker.complaints import complain
 from broker.control_api import bulk_resets, downlinks, errors, guard, iotda, openapi, platform
 from broker.control_api.services import Services
 from broker.errors import BrokerError, InvalidInput
@@ -92,7 +92,7 @@ class Front:
             return  # whoever goes away in the middle of a body waits for no answer
         except Exception:  # noqa: BLE001 - the guard; the framework has answered 500
             self._services.statistics.internal_errors += 1
-            sys.stderr.write(f"keyturn: request {request_id} failed\n{traceback.format_exc()}")
+            complain(f"request {request_id} failed\n{traceback.format_exc()}")
 
     async def _admitted(self, scope: Scope, receive: Receive) -> tuple[ASGIApp, Receive]:
         """Choose who answers, the application or a refusal, and what is left to receive."""

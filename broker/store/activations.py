@@ -22,9 +22,14 @@ class ActivationKeeper:
         self._presence.restore(devices, self._store.load_activations())
 
     def save(self) -> None:
-        if activations := self._presence.take_unsaved():
-            self._store.activate(activations, self._saved)
+        """Ask for what is new to be saved; what the database refuses is asked for again the next time."""
+        activations = self._presence.take_unsaved()
+        if not activations:
+            return
 
-    def _saved(self, outcome: list[Device] | StoreError) -> None:
-        if isinstance(outcome, StoreError):
-            self._statistics.store_errors += 1
+        def saved(outcome: list[Device] | StoreError) -> None:
+            if isinstance(outcome, StoreError):
+                self._statistics.store_errors += 1
+                self._presence.put_back(activations)
+
+        self._store.activate(activations, saved)

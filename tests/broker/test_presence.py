@@ -34,6 +34,17 @@ def test_forgotten_device_is_unknown_and_not_saved() -> None:
     assert presence.take_unsaved() == []
 
 
+def test_what_could_not_be_saved_is_for_the_next_time_unless_its_device_is_gone() -> None:
+    presence = Presence()
+    presence.entered("d1", START)
+    presence.entered("d2", LATER)
+    unsaved = presence.take_unsaved()
+    presence.forget("d1")
+    presence.put_back(unsaved)
+    assert presence.take_unsaved() == unsaved[1:]
+    assert presence.take_unsaved() == []
+
+
 def test_device_that_was_forgotten_and_came_again_is_saved_once() -> None:
     presence = Presence()
     presence.entered("d1", START)
