@@ -6,6 +6,8 @@ BrokerError
 └── RequestError      a request that cannot be served; the control API knows the vendor's code of each
     ├── InvalidInput
     ├── UnknownDevice
+    ├── UnknownRule
+    ├── UnknownAction
     ├── DeviceExists
     ├── AlreadyFrozen
     ├── NotFrozen
@@ -39,6 +41,20 @@ class UnknownDevice(RequestError):
 
     def __init__(self, device_id: str) -> None:
         super().__init__(f"device {device_id!r} does not exist")
+
+
+class UnknownRule(RequestError):
+    """No routing rule has this id."""
+
+    def __init__(self, rule_id: str) -> None:
+        super().__init__(f"rule {rule_id!r} does not exist")
+
+
+class UnknownAction(RequestError):
+    """No action of a routing rule has this id."""
+
+    def __init__(self, action_id: str) -> None:
+        super().__init__(f"action {action_id!r} does not exist")
 
 
 class DeviceExists(RequestError):

@@ -28,7 +28,9 @@ from broker.control_api.tenant import Tenant
 from broker.errors import SettingsError
 from broker.journal import Journal
 from broker.messages import Messages
+from broker.push.status_pushes import StatusPushes
 from broker.rotation import Rotation
+from broker.routing_rules import RoutingRules
 from broker.sessions import Sessions
 from broker.settings import Settings
 from broker.statistics import LoopLag, Statistics
@@ -67,9 +69,7 @@ class Platform:
     async def _start(self, opening: AsyncExitStack) -> None:
         """Open everything in the order of need; the stack closes it in the opposite order."""
         settings, clock, loop = self.settings, self._clock, asyncio.get_running_loop()
-        mqtt_socket = opening.enter_context(_listen(settings.host, settings.mqtt_port, "MQTT"))
-        http_socket = opening.enter_context(_listen(settings.host, settings.http_port, "HTTP"))
-        self.mqtt_port, self.http_port = _port(mqtt_socket), _port(http_socket)
+        mqtt_socket, http_socket = self._bind(opening)
         ids = (f"{self.run}-{number}" for number in count(1))
         statistics, sessions, lag = Statistics(), Sessions(), LoopLag(loop)
 
@@ -82,6 +82,8 @@ class Platform:
         activations.restore(registry)
         self._write_header(journal)
 
+        tasks = await opening.enter_async_context(asyncio.TaskGroup())
+        pushes = StatusPushes(settings, registry, sessions, tasks, journal, statistics, ids)
         engine: Router[str] = Router()
         stored = StoredStates(engine, journal, clock)
         delivery = Delivery(engine, sessions, stored, journal, statistics, clock)
@@ -102,6 +104,7 @@ class Platform:
             stored=stored,
             commands=commands,
             messages=Messages(registry, sessions, stored, delivery, journal, clock, ids),
+            rules=RoutingRules(clock, pushes.follow, anywhere=settings.expose),
             clock=clock,
             journal=journal,
             statistics=statistics,
@@ -111,9 +114,17 @@ class Platform:
         )
         await self._serve_http(opening, services, http_socket)
         opening.callback(journal.end_following)
-        await _serve_mqtt(opening, Listener(settings, gate, journal, statistics, clock), mqtt_socket)
+        await _serve_devices(opening, Listener(settings, gate, journal, statistics, clock), mqtt_socket, pushes)
         lag.start()
         opening.callback(lag.stop)
+
+    def _bind(self, opening: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
+        """Take the ports of MQTT and HTTP."""
+        host = self.settings.host
+        mqtt = opening.enter_context(_listen(host, self.settings.mqtt_port, "MQTT"))
+        http = opening.enter_context(_listen(host, self.settings.http_port, "HTTP"))
+        self.mqtt_port, self.http_port = _port(mqtt), _port(http)
+        return mqtt, http
 
     async def _serve_http(self, opening: AsyncExitStack, services: Services, listening: socket.socket) -> None:
         http = HttpServer(app.build(services), services.ids)
@@ -133,9 +144,13 @@ class Platform:
         journal.flush()
 
 
-async def _serve_mqtt(opening: AsyncExitStack, listener: Listener, listening: socket.socket) -> None:
+async def _serve_devices(
+    opening: AsyncExitStack, listener: Listener, listening: socket.socket, pushes: StatusPushes
+) -> None:
+    """Let devices in; at the end nobody is told that they are cut: it is no news of a device that the platform ends."""
     await listener.start(listening)
     opening.push_async_callback(listener.stop)
+    opening.push_async_callback(pushes.close)
 
 
 async def _finish(activations: ActivationKeeper, store: SqliteStore, journal: Journal) -> None:

@@ -65,12 +65,23 @@ class Session:
         return True
 
 
+class Watcher(Protocol):
+    """Who wants to know of every device that comes or goes; it is called in the middle of that."""
+
+    def came(self, session: Session) -> None:
+        """A device is online, for the first time or again."""
+
+    def went(self, session: Session, utc: datetime) -> None:
+        """A device is offline: nothing took its session over."""
+
+
 class Sessions:
     """The live sessions by device id, and what is known of those that were."""
 
     def __init__(self) -> None:
         self._live: dict[str, Session] = {}
         self.presence = Presence()
+        self.watcher: Watcher | None = None
 
     def __len__(self) -> int:
         return len(self._live)
@@ -88,13 +99,20 @@ class Sessions:
         """Make this the device's session; the caller has cut the one before."""
         self._live[session.device_id] = session
         self.presence.entered(session.device_id, session.connected_at)
+        if self.watcher is not None:
+            self.watcher.came(session)
 
-    def detach(self, session: Session, utc: datetime) -> bool:
-        """Remove this very session; a session that was taken over removes nothing."""
+    def detach(self, session: Session, utc: datetime, *, for_good: bool = True) -> bool:
+        """Remove this very session; a session that was taken over removes nothing.
+
+        Not `for_good` is an end that another session of the device follows at once: to whoever watches it is none.
+        """
         if self._live.get(session.device_id) is not session:
             return False
         del self._live[session.device_id]
         self.presence.left(session.device_id, utc)
+        if self.watcher is not None and for_good:
+            self.watcher.went(session, utc)
         return True
 
     def cut(self, device_id: str, ending: Ending) -> bool:

@@ -20,6 +20,8 @@ class Settings:
     `stored_state_limit_s` bounds how long the state of a device that is away is kept, whatever it asked for; 0 keeps
     none. `keepalive_factor` times its keep alive is how long a client may be silent.
     `answer_timeout_s` is how long a caller of the vendor's commands and properties waits for a device.
+    The `push_` settings hold for each receiver of status pushes; `push_backoff_s` is the waits before the attempts
+    after the first.
 
     Raises SettingsError when values contradict each other or cannot be meant.
     """
@@ -52,6 +54,11 @@ class Settings:
     queue_bytes: int = 1 << 20
     stored_state_limit_s: int = 86_400
     answer_timeout_s: float = 20.0
+
+    push_timeout_s: float = 5.0
+    push_backoff_s: tuple[float, ...] = (0.2, 1.0, 5.0)
+    push_concurrency: int = 16
+    push_queue_limit: int = 10_000
 
     busy_timeout_s: float = 2.0
     journal_ring: int = 100_000
@@ -101,17 +108,29 @@ class Settings:
             low, high = getattr(self, name)
             _require(low <= high, f"{name} is {low},{high}, expected the lower bound first")
         seconds = ("connect_timeout_s", "linger_s", "stuck_s", "sweep_s", "answer_timeout_s", "busy_timeout_s")
-        for name in (*seconds, "stop_grace_s"):
+        for name in (*seconds, "stop_grace_s", "push_timeout_s"):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected more than 0 seconds")
         for name in ("receive_maximum", "inflight_window"):
             value = getattr(self, name)
             _require(0 < value <= 65_535, f"{name} is {value}, expected 1 to 65535")
         _require(
+            all(wait_s > 0 for wait_s in self.push_backoff_s),
+            f"push_backoff_s is {self.push_backoff_s}, expected more than 0 seconds each",
+        )
+        _require(
             0 <= self.stored_state_limit_s < 1 << 32,
             f"stored_state_limit_s is {self.stored_state_limit_s}, expected 0 to 4294967295 seconds",
         )
-        for name in ("max_packet_body", "write_cap", "queue_limit", "queue_bytes", "journal_ring"):
+        for name in (
+            "max_packet_body",
+            "write_cap",
+            "queue_limit",
+            "queue_bytes",
+            "journal_ring",
+            "push_concurrency",
+            "push_queue_limit",
+        ):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected at least 1")
 

@@ -25,6 +25,9 @@ class Statistics:
     dropped_queue_full: int = 0
     dropped_too_large: int = 0
     dropped_expired: int = 0
+    pushed: int = 0
+    push_failures: int = 0
+    dropped_push_queue_full: int = 0
     resets: int = 0
     store_errors: int = 0
     internal_errors: int = 0

@@ -69,9 +69,9 @@ class Admission:
         """Answer a CONNECT that we failed to judge."""
         self._refuse(link, None, PLAIN[level], Refused(UNAVAILABLE, Reason.INTERNAL_ERROR))
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: Session, ending: Ending) -> None:
         """A session is over."""
-        if self._sessions.detach(session, self._clock.utc()):
+        if self._sessions.detach(session, self._clock.utc(), for_good=ending is not Ending.TAKE_OVER):
             self._stored.leave(session)
 
     def sweep(self) -> None:

@@ -93,7 +93,7 @@ class Gate:
         if session is None:
             self._journal.write("peer_closed", peer=link.peer, reason=ending)
             return
-        self._admission.leave(session)
+        self._admission.leave(session, ending)
         self._uplinks.abandon(session)
         self._journal.write(
             "detached",

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.complaints import complain
-from broker.control_api import bulk_resets, downlinks, errors, guard, iotda, openapi, platform
+from broker.control_api import bulk_resets, downlinks, errors, guard, iotda, openapi, platform, routing_rules
 from broker.control_api.services import Services
 from broker.errors import BrokerError, InvalidInput
 
@@ -55,6 +55,7 @@ def build(services: Services) -> ASGIApp:
     app.include_router(iotda.router(services))
     app.include_router(bulk_resets.router(services))
     app.include_router(downlinks.router(services))
+    app.include_router(routing_rules.router(services))
     app.include_router(platform.router(services))
     app.include_router(openapi.router(routes))
     front = Starlette(routes=[action], exception_handlers=handlers)

@@ -4,7 +4,6 @@ What is not known of a device is left out. Two formats of time, as the vendor ha
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, Field
 from broker.auth.registry import Device
 from broker.control_api.terms import IfKnown, RecordId
 from broker.sessions import Sessions
+from broker.vendor_time import to_the_millisecond, to_the_second
 
 DIRECT = "GATEWAY"
 """The vendor's node type of every device that connects by itself."""
@@ -127,11 +127,12 @@ class Answers:
     def _details(self, device: Device) -> dict[str, object]:
         presence, session = self._sessions.presence, self._sessions.get(device.device_id)
         changed_at = session.connected_at if session else presence.left_at(device.device_id)
+        activated_at = presence.activated_at(device.device_id)
         return _known(
             **self._summary(device),
-            create_time=f"{device.created_at:%Y%m%dT%H%M%SZ}",
-            connection_status_update_time=_to_the_millisecond(changed_at),
-            active_time=_to_the_millisecond(presence.activated_at(device.device_id)),
+            create_time=to_the_second(device.created_at),
+            connection_status_update_time=changed_at and to_the_millisecond(changed_at),
+            active_time=activated_at and to_the_millisecond(activated_at),
         )
 
 
@@ -142,10 +143,6 @@ def _auth_info(device: Device) -> dict[str, object]:
         secondary_secret=device.secondary and device.secondary.value,
         secure_access=device.secure_access,
     )
-
-
-def _to_the_millisecond(utc: datetime | None) -> str | None:
-    return None if utc is None else f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z"
 
 
 def _known(**fields: object) -> dict[str, object]:

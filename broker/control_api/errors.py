@@ -18,12 +18,15 @@ from broker.errors import (
     InvalidInput,
     NotFrozen,
     StoreError,
+    UnknownAction,
     UnknownDevice,
+    UnknownRule,
 )
 
 M = TypeVar("M", bound=BaseModel)
 
 INVALID_DATA = (400, "IOTDA.000006", "Invalid input data.")
+UNKNOWN = (404, *INVALID_DATA[1:])
 INVALID_FORMAT = (400, "IOTDA.000008", "Invalid input. The request format is invalid.")
 TOO_LARGE = (413, *INVALID_FORMAT[1:])
 WRONG_TYPE = (415, *INVALID_FORMAT[1:])
@@ -77,6 +80,8 @@ VENDOR: dict[type[BrokerError], tuple[int, str, str]] = {
     LimitOutOfRange: (400, "IOTDA.000017", "Invalid input. The specified parameter 'limit' is out of range."),
     DeviceExists: (400, "IOTDA.014031", "Invalid input. The device already exists."),
     UnknownDevice: (404, "IOTDA.014000", "The device does not exist."),
+    UnknownRule: UNKNOWN,
+    UnknownAction: UNKNOWN,
     DeviceOffline: (403, "IOTDA.014016", "The device is not online."),
     AlreadyFrozen: (403, "IOTDA.014039", "The device is already frozen."),
     NotFrozen: (403, "IOTDA.014040", "The device is not frozen."),

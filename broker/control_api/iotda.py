@@ -11,11 +11,12 @@ from starlette.routing import Route
 
 from broker.auth.registry import Slot
 from broker.control_api.device_answers import Answers, ChangedDevice, DevicePage, ShownDevice
-from broker.control_api.device_query import QUERY_ERRORS, DeviceQuery, parse_query
+from broker.control_api.device_query import DeviceQuery, parse_query
 from broker.control_api.device_requests import AddDevice, UpdateDevice
 from broker.control_api.documented import documented
 from broker.control_api.errors import json_response, parse
 from broker.control_api.guard import objection_to_secrets
+from broker.control_api.paging import QUERY_ERRORS
 from broker.control_api.services import Services
 from broker.control_api.terms import CheckedLater
 from broker.errors import AlreadyFrozen, DeviceExists, InvalidInput, NotFrozen, UnknownDevice

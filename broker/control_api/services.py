@@ -11,6 +11,7 @@ from broker.control_api.tenant import Tenant
 from broker.journal import Journal
 from broker.messages import Messages
 from broker.rotation import Rotation
+from broker.routing_rules import RoutingRules
 from broker.sessions import Sessions
 from broker.statistics import LoopLag, Statistics
 from broker.stored import StoredStates
@@ -35,6 +36,7 @@ class Services:
     stored: StoredStates
     commands: Commands
     messages: Messages
+    rules: RoutingRules
     clock: Clock
     journal: Journal
     statistics: Statistics

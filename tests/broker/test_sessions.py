@@ -1,5 +1,7 @@
 """Who is online."""
 
+from datetime import datetime
+
 from broker.access.downlinks import Downlinks
 from broker.access.queue import Bounds
 from broker.access.terms import PLAIN
@@ -50,6 +52,30 @@ def test_late_detach_of_a_taken_over_session_removes_nothing() -> None:
     sessions.attach(new)
     assert not sessions.detach(old, START)
     assert sessions.get("d1") is new
+
+
+class RecordingWatcher:
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Session, datetime | None]] = []
+
+    def came(self, session: Session) -> None:
+        self.seen.append((session, None))
+
+    def went(self, session: Session, utc: datetime) -> None:
+        self.seen.append((session, utc))
+
+
+def test_watcher_is_told_of_every_start_and_of_ends_for_good() -> None:
+    sessions, old, new = Sessions(), session(), session()
+    watcher = sessions.watcher = RecordingWatcher()
+    sessions.attach(old)
+    sessions.detach(old, START, for_good=False)
+    sessions.attach(new)
+    sessions.detach(old, START)
+    sessions.detach(new, START)
+    assert watcher.seen == [(old, None), (new, None), (new, START)]
 
 
 def test_cut_reaches_the_link_of_the_live_session() -> None:

@@ -1,0 +1,1 @@
+"""Telling receivers over HTTP that a device came online or went offline."""
