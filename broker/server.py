@@ -4,17 +4,19 @@ import asyncio
 import os
 import secrets
 import socket
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
 from typing import Self
 
-from broker import VERSION
+from broker import VERSION, sockets
 from broker.access.admission import Admission
 from broker.access.delivery import Delivery
 from broker.access.events import Events
 from broker.access.gate import Gate
-from broker.access.listener import BACKLOG, Listener
+from broker.access.listener import Listener
 from broker.access.router import Router
 from broker.access.uplinks import Uplinks
 from broker.auth.registry import Registry
@@ -25,7 +27,6 @@ from broker.control_api.callers import Callers
 from broker.control_api.http_server import HttpServer
 from broker.control_api.services import Services
 from broker.control_api.tenant import Tenant
-from broker.errors import SettingsError
 from broker.journal import Journal
 from broker.messages import Messages
 from broker.push.status_pushes import StatusPushes
@@ -37,6 +38,19 @@ from broker.statistics import LoopLag, Statistics
 from broker.store.activations import ActivationKeeper
 from broker.store.sqlite import SqliteStore
 from broker.stored import StoredStates
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every part of a platform stands on; `ids` yields a new request id each time."""
+
+    ids: Iterator[str]
+    statistics: Statistics
+    sessions: Sessions
+    journal: Journal
+    store: SqliteStore
+    activations: ActivationKeeper
+    registry: Registry
 
 
 class Platform:
@@ -68,11 +82,32 @@ class Platform:
 
     async def _start(self, opening: AsyncExitStack) -> None:
         """Open everything in the order of need; the stack closes it in the opposite order."""
-        settings, clock, loop = self.settings, self._clock, asyncio.get_running_loop()
         mqtt_socket, http_socket = self._bind(opening)
-        ids = (f"{self.run}-{number}" for number in count(1))
-        statistics, sessions, lag = Statistics(), Sessions(), LoopLag(loop)
+        ground = self._lay_ground(opening)
+        tasks = await opening.enter_async_context(asyncio.TaskGroup())
+        pushes = StatusPushes(
+            self.settings, ground.registry, ground.sessions, tasks, ground.journal, ground.statistics, ground.ids
+        )
+        services, gate = self._connect(ground, pushes)
+        await self._serve_http(opening, services, http_socket)
+        opening.callback(ground.journal.end_following)
+        listener = Listener(self.settings, gate, ground.journal, ground.statistics, self._clock)
+        await _serve_devices(opening, listener, mqtt_socket, pushes)
+        services.loop_lag.start()
+        opening.callback(services.loop_lag.stop)
 
+    def _bind(self, opening: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
+        """Take the ports of MQTT and HTTP."""
+        host = self.settings.host
+        mqtt = opening.enter_context(sockets.listen(host, self.settings.mqtt_port, "MQTT"))
+        http = opening.enter_context(sockets.listen(host, self.settings.http_port, "HTTP"))
+        self.mqtt_port, self.http_port = sockets.port_of(mqtt), sockets.port_of(http)
+        return mqtt, http
+
+    def _lay_ground(self, opening: AsyncExitStack) -> Ground:
+        """Open the journal and the registry."""
+        settings, clock, loop = self.settings, self._clock, asyncio.get_running_loop()
+        statistics, sessions = Statistics(), Sessions()
         journal = Journal(settings.journal, clock, loop.call_soon, settings.journal_ring)
         opening.callback(journal.close)
         store = SqliteStore(settings.db, loop, settings.busy_timeout_s, clock)
@@ -81,50 +116,42 @@ class Platform:
         registry = Registry(store.load())
         activations.restore(registry)
         self._write_header(journal)
+        ids = (f"{self.run}-{number}" for number in count(1))
+        return Ground(ids, statistics, sessions, journal, store, activations, registry)
 
-        tasks = await opening.enter_async_context(asyncio.TaskGroup())
-        pushes = StatusPushes(settings, registry, sessions, tasks, journal, statistics, ids)
+    def _connect(self, ground: Ground, pushes: StatusPushes) -> tuple[Services, Gate]:
+        """Put the parts together: what the control API works on, and what devices talk to."""
+        settings, clock = self.settings, self._clock
+        registry, sessions, journal, statistics = ground.registry, ground.sessions, ground.journal, ground.statistics
         engine: Router[str] = Router()
         stored = StoredStates(engine, journal, clock)
         delivery = Delivery(engine, sessions, stored, journal, statistics, clock)
-        commands = Commands(registry, sessions, delivery, journal, ids)
+        commands = Commands(registry, sessions, delivery, journal, ground.ids)
         admission = Admission(settings, registry, sessions, stored, delivery, journal, statistics, clock)
         uplinks = Uplinks(commands, Events(sessions, delivery, journal, clock), journal, statistics)
-        gate = Gate(settings, admission, uplinks, engine, delivery, journal, statistics, activations.save)
+        gate = Gate(settings, admission, uplinks, engine, delivery, journal, statistics, ground.activations.save)
         services = Services(
             run=self.run,
             mqtt_host=settings.host,
             mqtt_port=self.mqtt_port,
             callers=Callers(settings.token, settings.key, clock),
             tenant=Tenant(settings.project_id, settings.instance_id),
-            ids=ids,
+            ids=ground.ids,
             registry=registry,
             sessions=sessions,
-            rotation=Rotation(registry, store, sessions, stored, journal, statistics),
+            rotation=Rotation(registry, ground.store, sessions, stored, journal, statistics),
             stored=stored,
             commands=commands,
-            messages=Messages(registry, sessions, stored, delivery, journal, clock, ids),
+            messages=Messages(registry, sessions, stored, delivery, journal, clock, ground.ids),
             rules=RoutingRules(clock, pushes.follow, anywhere=settings.expose),
             clock=clock,
             journal=journal,
             statistics=statistics,
             answer_timeout_s=settings.answer_timeout_s,
-            loop_lag=lag,
+            loop_lag=LoopLag(asyncio.get_running_loop()),
             stop=self.stop_asked.set,
         )
-        await self._serve_http(opening, services, http_socket)
-        opening.callback(journal.end_following)
-        await _serve_devices(opening, Listener(settings, gate, journal, statistics, clock), mqtt_socket, pushes)
-        lag.start()
-        opening.callback(lag.stop)
-
-    def _bind(self, opening: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
-        """Take the ports of MQTT and HTTP."""
-        host = self.settings.host
-        mqtt = opening.enter_context(_listen(host, self.settings.mqtt_port, "MQTT"))
-        http = opening.enter_context(_listen(host, self.settings.http_port, "HTTP"))
-        self.mqtt_port, self.http_port = _port(mqtt), _port(http)
-        return mqtt, http
+        return services, gate
 
     async def _serve_http(self, opening: AsyncExitStack, services: Services, listening: socket.socket) -> None:
         http = HttpServer(app.build(services), services.ids)
@@ -158,24 +185,3 @@ async def _finish(activations: ActivationKeeper, store: SqliteStore, journal: Jo
     store.close()
     await asyncio.sleep(0)  # the last outcomes wait in the loop
     journal.write("stopped")
-
-
-def _listen(host: str, port: int, what: str) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(BACKLOG)
-        except BaseException:
-            listening.close()
-            raise
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host} port {port} for {what}: {error.strerror}") from error
-    return listening
-
-
-def _port(listening: socket.socket) -> int:
-    port: int = listening.getsockname()[1]
-    return port

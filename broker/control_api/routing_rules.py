@@ -110,18 +110,18 @@ class ActionQuery(Page):
 
 class RuleAnswer(BaseModel):
     rule_id: str
-    rule_name: str | None
-    description: str | None
+    rule_name: str | None = None
+    description: str | None = None
     subject: Subject
     app_type: AppType
-    app_id: str | None
+    app_id: str | None = None
     active: bool
 
 
 class ActionAnswer(BaseModel):
     action_id: str
     rule_id: str
-    app_id: str | None
+    app_id: str | None = None
     channel: Literal["HTTP_FORWARDING"]
     channel_detail: ChannelDetail
 
@@ -129,13 +129,13 @@ class ActionAnswer(BaseModel):
 class RuleList(BaseModel):
     rules: list[RuleAnswer]
     count: int
-    marker: str | None
+    marker: str | None = None
 
 
 class ActionList(BaseModel):
     actions: list[ActionAnswer]
     count: int
-    marker: str | None
+    marker: str | None = None
 
 
 def router(services: Services) -> APIRouter:
