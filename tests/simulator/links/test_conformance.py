@@ -191,7 +191,9 @@ async def test_broken_protocol_is_a_lost_link(engine: EngineFactory, data: bytes
         ended = await bench.open(attempt=7).owner.ended()
         assert isinstance(ended, LinkLost)
         assert ended.reason.startswith("protocol error: ")
-        await bench.server.peers[0].gone.wait()
+        (peer,) = bench.server.peers
+        await peer.gone.wait()
+        assert [type(one) for one in peer.packets] == [Connect], "a violation is no orderly end: no DISCONNECT in 3.1.1"
 
 
 async def test_garbage_in_the_segment_of_connack_ends_an_accepted_link(engine: EngineFactory) -> None:
