@@ -1,6 +1,7 @@
 """Messages that expect no answer: sent, kept for later, or refused; journalled by number, never by content."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from broker.access.delivery import Delivery, Fate
 from broker.access.router import Router
 from broker.auth.registry import Registry
 from broker.journal import Journal
-from broker.messages import Messages
+from broker.mailbox import Status
+from broker.messages import Messages, NewMessage
 from broker.sessions import Sessions
 from broker.statistics import Statistics
 from broker.stored import StoredStates
@@ -156,21 +158,25 @@ async def test_content_is_never_journalled_nor_repeated(rig: Rig, tmp_path: Path
     assert "canary" not in text + json.dumps(body)
 
 
-def test_record_is_on_disk_before_the_answer_can_leave(tmp_path: Path) -> None:
-    clock, sessions, registry, path = FakeClock(), Sessions(), Registry([device()]), tmp_path / "platform.jsonl"
-    journal = Journal(path, clock, lambda _: None, 10)
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Messages]:
+    """Messages for a device that is in, with a journal that nobody else flushes."""
+    clock, sessions, registry = FakeClock(), Sessions(), Registry([device()])
+    journal = Journal(tmp_path / "platform.jsonl", clock, lambda _: None, 10)
     engine = Router[str]()
     stored = StoredStates(engine, journal, clock)
     sessions.attach(live_session())
-    service = Messages(
-        registry,
-        sessions,
-        stored,
-        Delivery(engine, sessions, stored, journal, Statistics(), clock),
-        journal,
-        clock,
-        iter(()),
-    )
-    assert service.send("d1", None, b'{"seq": 1}', 1) is Fate.SENT
-    assert json.loads(path.read_text(encoding="utf-8"))["kind"] == "downlink"
+    delivery = Delivery(engine, sessions, stored, journal, Statistics(), clock)
+    yield Messages(registry, sessions, stored, delivery, journal, clock, iter("m"))
     journal.close()
+
+
+def test_record_is_on_disk_before_the_answer_can_leave(desk: Messages, tmp_path: Path) -> None:
+    assert desk.send("d1", None, b'{"seq": 1}', 1) is Fate.SENT
+    assert json.loads((tmp_path / "platform.jsonl").read_text(encoding="utf-8"))["kind"] == "downlink"
+
+
+def test_record_of_the_vendors_message_is_on_disk_before_the_answer_can_leave(desk: Messages, tmp_path: Path) -> None:
+    assert desk.post("d1", NewMessage("x", {})).status is Status.DELIVERED
+    lines = (tmp_path / "platform.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["downlink", "message"]

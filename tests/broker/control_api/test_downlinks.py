@@ -153,6 +153,15 @@ async def test_twenty_messages_are_kept_and_the_oldest_go(rig: Rig) -> None:
     assert (await rig.call("GET", f"{MESSAGES}/m0")).body == {}
 
 
+async def test_delivered_message_that_goes_for_a_new_one_is_no_loss(rig: Rig) -> None:
+    async with await rig.login() as client:
+        for _ in range(21):
+            await post(rig)
+        assert len(await downlinks(client)) == 21
+    assert (await rig.statistics())["dropped_queue_full"] == 0
+    assert rig.records("dropped") == []
+
+
 async def test_message_times_out_when_its_ttl_is_over(still: Rig, clock: FakeClock) -> None:
     await post(still, message_id="short", ttl=5)
     await post(still, message_id="long")
@@ -193,6 +202,17 @@ async def test_unacknowledged_message_comes_again_in_the_next_session(rig: Rig) 
     assert await status(rig, "m") == "DELIVERED"
 
 
+async def test_unacknowledged_message_outlives_the_stored_state_that_held_it(rig: Rig) -> None:
+    client, _ = await enter(rig, persistent(5))
+    await subscribe(client, (DOWN, 1))
+    await post(rig, "once more", payload_format="raw")
+    assert isinstance(await client.receive(), Publish)
+    await leave(rig, client)
+    client, _ = await enter(rig, persistent(5, clean=True))
+    async with client:
+        assert [one.payload for one in await downlinks(client)] == [b"once more"]
+
+
 async def test_acknowledged_message_does_not_come_again(rig: Rig) -> None:
     async with await rig.login() as client:
         await subscribe(client, (DOWN, 1))
@@ -231,6 +251,16 @@ async def test_message_on_a_custom_topic_waits_for_the_subscription(
         assert [one.payload for one in await downlinks(client)] == [b"custom"]
         await subscribe(client, (topic, 0))
         assert await downlinks(client) == []
+
+
+async def test_message_waits_on_when_the_subscription_is_the_sessions_end(tmp_path: Path) -> None:
+    async with running(tmp_path, strict_topics=True) as rig:
+        await rig.provision("d1")
+        await post(rig, message_id="m", topic="news")
+        async with await rig.login() as client:
+            client.send(Subscribe(1, (("$oc/devices/d1/user/#", 0), ("$oc/devices/d2/#", 0))))
+            await client.rest()
+        assert await status(rig, "m") == "PENDING"
 
 
 async def test_message_too_large_for_the_device_has_failed(rig: Rig) -> None:
