@@ -72,6 +72,10 @@ class Mailbox:
             return None
         return self._messages.pop(next(iter(self._messages)))
 
+    def remove(self, message_id: str) -> bool:
+        """Forget a message, False if there is none; one that is on its way comes all the same, this once."""
+        return self._messages.pop(message_id, None) is not None
+
     def expire(self, utc: datetime) -> list[DeviceMessage]:
         """Give up what has waited for too long; returns it."""
         expired = [one for one in self.waiting() if one.expires_at <= utc]

@@ -102,6 +102,12 @@ class Messages:
         self._delivery.expire(device_id, mailbox)
         return mailbox
 
+    def forget(self, device_id: str, message_id: str) -> None:
+        """Forget a message, sent or not, if there is one of this id; raises UnknownDevice."""
+        if self._mailbox(device_id).remove(message_id):
+            self._journal.write("message", device=device_id, message_id=message_id, status="DELETED")
+            self._journal.flush()
+
     def _mailbox(self, device_id: str) -> Mailbox:
         if self._registry.get(device_id) is None:
             raise UnknownDevice(device_id)

@@ -51,6 +51,11 @@ def _serve_messages(api: APIRouter, services: Services) -> None:
         one = services.messages.kept(device_id).get(message_id)
         return json_response({} if one is None else answers.shown(one))
 
+    @api.delete(f"{MESSAGES}/{{message_id}}", **documented(status=204, errors=(UnknownDevice,)))
+    async def delete_device_message(device_id: str, message_id: str) -> Response:
+        services.messages.forget(device_id, message_id)
+        return Response(status_code=204)
+
 
 def _serve_requests(api: APIRouter, services: Services) -> None:
     errors = (InvalidInput, UnknownDevice, DeviceOffline)

@@ -94,6 +94,11 @@ def show_message(message_id: str, device_id: str = METER) -> Call:
     return lambda client: client.show_device_message(request)
 
 
+def delete_message(message_id: str) -> Call:
+    request = sdk.DeleteDeviceMessageRequest(device_id=METER, message_id=message_id)
+    return lambda client: client.delete_device_message(request)
+
+
 def messages(device_id: str = METER) -> Call:
     return lambda client: client.list_device_messages(sdk.ListDeviceMessagesRequest(device_id=device_id))
 
@@ -159,13 +164,15 @@ async def test_messages_for_a_device_that_is_away_come_once_and_in_order(
     assert {kept.status for kept in listed.messages} == {"DELIVERED"}
 
 
-async def test_message_is_shown_by_its_id(console: Console) -> None:
+async def test_message_is_shown_and_deleted_by_its_id(console: Console) -> None:
     await console(message({"a": 1}, message_id="m-1", name="n", payload_format="raw", topic="news", ttl=5))
     shown = await console(show_message("m-1"))
     assert (shown.message_id, shown.name, shown.message, shown.status) == ("m-1", "n", {"a": 1}, "PENDING")
     assert (shown.encoding, shown.payload_format, shown.topic) == ("none", "raw", f"$oc/devices/{METER}/user/news")
     assert shown.created_time
     assert (await console(show_message("m-2"))).message_id is None
+    assert (await console(delete_message("m-1"))).status_code == 204
+    assert (await console(messages())).messages == []
 
 
 async def test_custom_topic_and_its_properties_reach_a_subscriber_only(console: Console) -> None:

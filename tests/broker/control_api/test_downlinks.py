@@ -304,6 +304,16 @@ async def test_messages_of_a_frozen_device_wait_until_it_may_come_in(rig: Rig) -
         assert [one.payload for one in await downlinks(client)] == [b"thaw"]
 
 
+async def test_deleted_message_neither_comes_nor_is_shown(rig: Rig) -> None:
+    await post(rig, message_id="m")
+    for _ in range(2):
+        assert (await rig.call("DELETE", f"{MESSAGES}/m")).status == 204
+    assert (await rig.call("GET", f"{MESSAGES}/m")).body == {}
+    async with await rig.login() as client:
+        assert await downlinks(client) == []
+    assert [one["status"] for one in rig.records("message")] == ["DELETED"]
+
+
 @pytest.mark.parametrize("online", [False, True])
 async def test_deleted_device_takes_its_messages_along(rig: Rig, online: bool) -> None:
     if online:
@@ -378,6 +388,7 @@ async def test_unfit_message_is_400_and_nothing_is_kept(rig: Rig, body: dict[str
         ("POST", "messages", {"message": "x"}),
         ("GET", "messages", None),
         ("GET", "messages/m", None),
+        ("DELETE", "messages/m", None),
         ("POST", "commands", {"paras": {}}),
         ("GET", "properties?service_id=s", None),
         ("PUT", "properties", {"services": []}),
