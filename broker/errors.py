@@ -9,6 +9,7 @@ BrokerError
     ├── UnknownRule
     ├── UnknownAction
     ├── DeviceExists
+    ├── ProductHasDevices
     ├── AlreadyFrozen
     ├── NotFrozen
     ├── DeviceOffline
@@ -59,6 +60,10 @@ class UnknownAction(RequestError):
 
 class DeviceExists(RequestError):
     """A device of this id, or of this node id in this product, is there already."""
+
+
+class ProductHasDevices(RequestError):
+    """The protocol of a product is that of its devices, and theirs does not change."""
 
 
 class AlreadyFrozen(RequestError):

@@ -9,23 +9,24 @@ later was judged by the new one.
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from broker.auth.credentials import psk_error, secret_error
-from broker.auth.registry import Device, DeviceChanges, DeviceProtocol, NewDevice, Registry, Secret, Slot
+from broker.auth.registry import Device, DeviceChanges, DeviceProtocol, NewDevice, Product, Registry, Secret, Slot
 from broker.errors import (
     AlreadyFrozen,
     BrokerError,
     DeviceExists,
     InvalidInput,
     NotFrozen,
+    ProductHasDevices,
     StoreError,
     UnknownDevice,
 )
 from broker.journal import Journal
 from broker.sessions import Ending, Sessions
 from broker.statistics import Statistics
-from broker.store.sqlite import Done, SqliteStore
+from broker.store.sqlite import SqliteStore
 from broker.stored import StoredStates
 
 T = TypeVar("T")
@@ -134,18 +135,29 @@ class Rotation:
         )
 
     async def create(self, new: NewDevice) -> Device:
-        """Add a device. Raises DeviceExists, StoreError."""
+        """Add a device. Raises DeviceExists, StoreError, and InvalidInput if its product has another protocol."""
 
-        def in_force(changed: Device) -> Device:
-            self._registry.put(changed)
-            self._journal.write("created", **_added(changed))
-            return changed
+        def in_force(changed: list[Device]) -> Device:
+            if not changed and self._registry.protocol_of(new.product_id) not in (None, new.protocol):
+                raise InvalidInput(f"product {new.product_id!r} has changed its protocol meanwhile")
+            device = _only(changed, taken)
+            self._registry.put(device)
+            self._journal.write("created", **_added(device))
+            return device
 
         taken = DeviceExists(f"device {new.device_id!r}, or node {new.node_id!r} of product {new.product_id!r}")
-        return await self._durably(
-            lambda done: self._store.create(new, done),
-            lambda changed: in_force(_only(changed, taken)),
-        )
+        return await self._durably(lambda done: self._store.create(new, done), in_force)
+
+    async def put_product(self, product: Product) -> None:
+        """Add a product, or change its protocol. Raises ProductHasDevices, StoreError."""
+
+        def in_force(changed: list[Product]) -> None:
+            if not changed:
+                raise ProductHasDevices(f"product {product.product_id!r} has devices of another protocol")
+            self._registry.put_product(product)
+            self._journal.write("product", product=product.product_id, protocol=product.protocol)
+
+        await self._durably(lambda done: self._store.put_product(product, done), in_force)
 
     async def update(self, device_id: str, changes: DeviceChanges) -> Device:
         """Change what is no secret; a session lives on. Raises UnknownDevice, StoreError."""
@@ -178,14 +190,14 @@ class Rotation:
             raise UnknownDevice(device_id)
         return device
 
-    async def _durably(self, write: Callable[[Done], None], in_force: Callable[[list[Device]], T]) -> T:
-        """Have something written; run `in_force` in the very callback that reports the commit.
+    async def _durably(self, write: Callable[[Callable[[Any], None]], None], in_force: Callable[[list[Any]], T]) -> T:
+        """Have devices or a product written; run `in_force` in the very callback that reports the commit.
 
         A failure of ours in there reaches the loop's exception handler too: it is durable, and not in force.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-        def committed(outcome: list[Device] | StoreError) -> None:
+        def committed(outcome: list[Any] | StoreError) -> None:
             try:
                 if isinstance(outcome, StoreError):
                     self._statistics.store_errors += 1

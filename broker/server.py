@@ -113,7 +113,7 @@ class Platform:
         store = SqliteStore(settings.db, loop, settings.busy_timeout_s, clock)
         activations = ActivationKeeper(sessions.presence, store, statistics)
         opening.push_async_callback(_finish, activations, store, journal)
-        registry = Registry(store.load())
+        registry = Registry(store.load(), store.load_products())
         activations.restore(registry)
         self._write_header(journal)
         ids = (f"{self.run}-{number}" for number in count(1))

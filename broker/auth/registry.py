@@ -92,10 +92,19 @@ class DeviceChanges:
         return [one.name for one in fields(self) if getattr(self, one.name) is not None]
 
 
-class Registry:
-    """Devices by id and by node id, in memory; `put` and `remove` follow every durable change."""
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What its devices have in common; a product that nobody told us of is one of MQTT."""
 
-    def __init__(self, devices: Iterable[Device] = ()) -> None:
+    product_id: str
+    protocol: DeviceProtocol
+
+
+class Registry:
+    """Devices by id and by node id, and products, in memory; `put` and `remove` follow every durable change."""
+
+    def __init__(self, devices: Iterable[Device] = (), products: Iterable[Product] = ()) -> None:
+        self._products = {one.product_id: one for one in products}
         self._devices: dict[str, Device] = {}
         self._ids_by_node: dict[str, tuple[str, ...]] = {}
         for device in devices:
@@ -117,6 +126,19 @@ class Registry:
     def with_node_id(self, node_id: str) -> tuple[Device, ...]:
         """Return every device of this node id: it is unique within a product only."""
         return tuple(self._devices[device_id] for device_id in self._ids_by_node.get(node_id, ()))
+
+    @property
+    def products(self) -> list[Product]:
+        """The products that we were told of, by their ids."""
+        return sorted(self._products.values(), key=lambda one: one.product_id)
+
+    def protocol_of(self, product_id: str | None) -> DeviceProtocol | None:
+        """Return the protocol of a product that we were told of."""
+        product = None if product_id is None else self._products.get(product_id)
+        return None if product is None else product.protocol
+
+    def put_product(self, product: Product) -> None:
+        self._products[product.product_id] = product
 
     def is_current(self, device_id: str, slot: Slot, version: int) -> bool:
         """Tell whether a CONNECT that matched this version then would match it now."""

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.complaints import complain
-from broker.control_api import bulk_resets, downlinks, errors, guard, iotda, openapi, platform, routing_rules
+from broker.control_api import bulk_resets, downlinks, errors, guard, iotda, openapi, platform, products, routing_rules
 from broker.control_api.services import Services
 from broker.errors import BrokerError, InvalidInput
 
@@ -32,6 +32,9 @@ HANDLERS: dict[Any, Any] = {
     RequestValidationError: on_unfit_parameter,
     Exception: errors.on_crash,
 }
+
+
+PARTS = (iotda, bulk_resets, downlinks, routing_rules, products, platform)
 
 
 def build(services: Services) -> ASGIApp:
@@ -52,11 +55,8 @@ def build(services: Services) -> ASGIApp:
 
     handlers = {**HANDLERS, HTTPException: on_http_error}
     app = FastAPI(openapi_url=None, exception_handlers=handlers)
-    app.include_router(iotda.router(services))
-    app.include_router(bulk_resets.router(services))
-    app.include_router(downlinks.router(services))
-    app.include_router(routing_rules.router(services))
-    app.include_router(platform.router(services))
+    for part in PARTS:
+        app.include_router(part.router(services))
     app.include_router(openapi.router(routes))
     front = Starlette(routes=[action], exception_handlers=handlers)
     front.router.default = app

@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.auth.credentials import psk_error
 from broker.auth.registry import DeviceChanges, DeviceProtocol, NewDevice
 from broker.control_api.terms import Description, DeviceName, Identifier, NodeId, ProductId, SecretText, Timeout
+from broker.errors import InvalidInput
 from broker.rotation import generated_secret
 
 LENIENT = ConfigDict(strict=True, hide_input_in_errors=True)
@@ -39,13 +41,19 @@ class AddDevice(BaseModel):
     gateway_id: None = None
     auth_info: AuthInfo | None = None
 
-    def device(self) -> NewDevice:
+    def device(self, protocol: DeviceProtocol | None) -> NewDevice:
+        """Make the device of a product of this protocol; of a product that nobody told us of it is one of MQTT.
+
+        Raises InvalidInput for a secret that does not fit the protocol.
+        """
         auth_info = self.auth_info or AuthInfo()
+        if protocol is DeviceProtocol.COAP and auth_info.secret and (problem := psk_error(auth_info.secret)):
+            raise InvalidInput(f"auth_info.secret: {problem}")
         return NewDevice(
             device_id=self.device_id or f"{self.product_id}_{self.node_id}",
             node_id=self.node_id,
             product_id=self.product_id,
-            protocol=DeviceProtocol.MQTT,
+            protocol=protocol or DeviceProtocol.MQTT,
             primary=auth_info.secret or generated_secret(),
             secondary=None,
             secure_access=bool(auth_info.secure_access),

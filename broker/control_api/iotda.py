@@ -102,7 +102,8 @@ def _serve_device_management(api: APIRouter, services: Services) -> None:
     @api.post(DEVICES, **documented(body=AddDevice, answer=ChangedDevice, status=201, errors=[DeviceExists]))
     async def create_device(request: Request) -> Response:
         wanted = parse(AddDevice, await request.body())
-        return json_response(answers.changed(await services.rotation.create(wanted.device())), 201)
+        device = wanted.device(services.registry.protocol_of(wanted.product_id))
+        return json_response(answers.changed(await services.rotation.create(device)), 201)
 
     @api.get(DEVICES, **documented(query=DeviceQuery, answer=DevicePage, errors=QUERY_ERRORS))
     async def list_devices(request: Request) -> Response:

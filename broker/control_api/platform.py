@@ -94,7 +94,7 @@ def router(services: Services) -> APIRouter:
 
     @api.post("/devices", **documented(body=DeviceLine, body_is_lines=True, answer=Provisioned))
     async def provision(request: Request) -> Response:
-        count = await services.rotation.provision(parse_devices(await request.body()))
+        count = await services.rotation.provision(parse_devices(await request.body(), services.registry.protocol_of))
         return json_response({"provisioned": count})
 
     @api.post("/clock", **documented(body=ClockRequest, answer=ClockTime))

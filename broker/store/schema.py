@@ -34,7 +34,16 @@ DEVICE_MANAGEMENT = (
     "CREATE INDEX device_by_node ON device (product_id, node_id)",
 )
 
-MIGRATIONS = (REGISTRY, DEVICE_MANAGEMENT)
+PRODUCTS = (
+    """
+    CREATE TABLE product (
+        product_id TEXT PRIMARY KEY,
+        protocol   TEXT NOT NULL CHECK (protocol IN ('mqtt', 'coap'))
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS = (REGISTRY, DEVICE_MANAGEMENT, PRODUCTS)
 
 LOAD = "SELECT * FROM device ORDER BY record_id"
 
@@ -67,6 +76,16 @@ UPDATE = """
     WHERE device_id = :device_id RETURNING *
 """
 
+LOAD_PRODUCTS = "SELECT * FROM product ORDER BY product_id"
+
+# A product's devices are of its protocol: it is set before they are there, or as they are.
+PUT_PRODUCT = """
+    INSERT INTO product (product_id, protocol) SELECT :product_id, :protocol
+    WHERE NOT EXISTS (SELECT 1 FROM device WHERE product_id = :product_id AND protocol <> :protocol)
+    ON CONFLICT (product_id) DO UPDATE SET protocol = excluded.protocol
+    RETURNING *
+"""
+
 ACTIVATE = "UPDATE device SET activated_ms = :activated_ms WHERE device_id = :device_id"
 
 _INSERT = """
@@ -82,6 +101,7 @@ _INSERT = """
 
 CREATE = f"""{_INSERT}
     WHERE NOT EXISTS (SELECT 1 FROM device WHERE product_id = :product_id AND node_id = :node_id)
+    AND NOT EXISTS (SELECT 1 FROM product WHERE product_id = :product_id AND protocol <> :protocol)
     ON CONFLICT (device_id) DO NOTHING
     RETURNING *
 """

@@ -14,22 +14,34 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from typing import Any
 
-from broker.auth.registry import Device, DeviceChanges, DeviceProtocol, NewDevice, Secret, Slot, record_id_from
+from broker.auth.registry import (
+    Device,
+    DeviceChanges,
+    DeviceProtocol,
+    NewDevice,
+    Product,
+    Secret,
+    Slot,
+    record_id_from,
+)
 from broker.clock import Clock
 from broker.errors import StoreError
 from broker.store import schema
 
 Done = Callable[[list[Device] | StoreError], None]
+ProductDone = Callable[[list[Product] | StoreError], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A statement, the rows it is for, and who wants to know."""
+    """A statement, the rows it is for, who wants to know, and what the rows that it returns are."""
 
     sql: str
     rows: Sequence[dict[str, object]] = field(repr=False)
-    done: Done
+    done: Callable[[Any], None]
+    read: Callable[[sqlite3.Row], object] = lambda row: _device(row)
 
 
 class SqliteStore:
@@ -67,6 +79,17 @@ class SqliteStore:
             return {row["device_id"]: row["activated_ms"] for row in self._connection.execute(schema.LOAD_ACTIVATIONS)}
         except sqlite3.Error as error:
             raise StoreError(f"the device database cannot be read: {error}") from error
+
+    def load_products(self) -> list[Product]:
+        """Read every product; call it before the first write."""
+        try:
+            return [_product(row) for row in self._connection.execute(schema.LOAD_PRODUCTS)]
+        except sqlite3.Error as error:
+            raise StoreError(f"the device database cannot be read: {error}") from error
+
+    def put_product(self, product: Product, done: ProductDone) -> None:
+        """Add a product or change its protocol; none is the outcome if it has devices of another protocol."""
+        self._queue.put(Write(schema.PUT_PRODUCT, (asdict(product),), done, _product))
 
     def reset_secret(self, device_id: str, slot: Slot, secret: str, done: Done) -> None:
         sql = schema.RESET_PRIMARY if slot is Slot.PRIMARY else schema.RESET_SECONDARY
@@ -130,7 +153,7 @@ class SqliteStore:
             if closing:
                 return
 
-    def _commit(self, writes: list[Write]) -> Sequence[list[Device] | StoreError]:
+    def _commit(self, writes: list[Write]) -> Sequence[list[object] | StoreError]:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -143,8 +166,8 @@ class SqliteStore:
         return outcomes
 
 
-def _perform(connection: sqlite3.Connection, write: Write) -> list[Device]:
-    return [_device(row) for parameters in write.rows for row in connection.execute(write.sql, parameters)]
+def _perform(connection: sqlite3.Connection, write: Write) -> list[object]:
+    return [write.read(row) for parameters in write.rows for row in connection.execute(write.sql, parameters)]
 
 
 def _lock(path: Path) -> int:
@@ -197,6 +220,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
     connection.execute("COMMIT")
+
+
+def _product(row: sqlite3.Row) -> Product:
+    return Product(row["product_id"], DeviceProtocol(row["protocol"]))
 
 
 def _device(row: sqlite3.Row) -> Device:

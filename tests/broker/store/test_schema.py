@@ -68,6 +68,19 @@ def _version(database: sqlite3.Connection) -> int:
     return version
 
 
+async def test_database_of_schema_2_gets_its_products(tmp_path: Path) -> None:
+    database_of_schema_1(tmp_path / "k.db", "a")
+    database = sqlite3.connect(tmp_path / "k.db")
+    for statement in schema.DEVICE_MANAGEMENT:
+        database.execute(statement)
+    database.execute("PRAGMA user_version = 2")
+    database.commit()
+    database.close()
+    store = open_store(tmp_path / "k.db")
+    assert ([one.device_id for one in store.load()], store.load_products()) == (["a"], [])
+    store.close()
+
+
 async def test_upgraded_database_stays_upgraded_and_goes_on_counting(tmp_path: Path) -> None:
     database_of_schema_1(tmp_path / "k.db", "a")
     open_store(tmp_path / "k.db").close()
