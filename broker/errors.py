@@ -6,6 +6,7 @@ BrokerError
 └── RequestError      a request that cannot be served; the control API knows the vendor's code of each
     ├── InvalidInput
     ├── UnknownDevice
+    ├── UnknownCommand
     ├── UnknownRule
     ├── UnknownAction
     ├── DeviceExists
@@ -42,6 +43,13 @@ class UnknownDevice(RequestError):
 
     def __init__(self, device_id: str) -> None:
         super().__init__(f"device {device_id!r} does not exist")
+
+
+class UnknownCommand(RequestError):
+    """No asynchronous command of the device has this id."""
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__(f"command {command_id!r} does not exist")
 
 
 class UnknownRule(RequestError):

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from broker.async_commands import AsyncCommands
 from broker.auth.credentials import psk_error, secret_error
 from broker.auth.registry import Device, DeviceChanges, DeviceProtocol, NewDevice, Product, Registry, Secret, Slot
 from broker.errors import (
@@ -42,6 +43,7 @@ class Rotation:
         store: SqliteStore,
         sessions: Sessions,
         stored: StoredStates,
+        async_commands: AsyncCommands,
         journal: Journal,
         statistics: Statistics,
     ) -> None:
@@ -49,6 +51,7 @@ class Rotation:
         self._store = store
         self._sessions = sessions
         self._stored = stored
+        self._async_commands = async_commands
         self._journal = journal
         self._statistics = statistics
 
@@ -119,7 +122,7 @@ class Rotation:
         )
 
     async def delete(self, device_id: str) -> None:
-        """Forget a device, its session and its stored state. Raises UnknownDevice, StoreError."""
+        """Forget a device, its session, its stored state and its commands. Raises UnknownDevice, StoreError."""
         self._known(device_id)
 
         def in_force(_: Device) -> None:
@@ -127,6 +130,7 @@ class Rotation:
             self._stored.delete(device_id, self._sessions.get(device_id))
             self._sessions.cut(device_id, Ending.DELETED)
             self._sessions.presence.forget(device_id)
+            self._async_commands.drop(device_id)
             self._journal.write("deleted", device=device_id)
 
         await self._durably(

@@ -19,6 +19,7 @@ from broker.access.gate import Gate
 from broker.access.listener import Listener
 from broker.access.router import Router
 from broker.access.uplinks import Uplinks
+from broker.async_commands import AsyncCommands
 from broker.auth.registry import Registry
 from broker.clock import Clock, SystemClock
 from broker.commands import Commands
@@ -129,7 +130,9 @@ class Platform:
         commands = Commands(registry, sessions, delivery, journal, ground.ids)
         admission = Admission(settings, registry, sessions, stored, delivery, journal, statistics, clock)
         uplinks = Uplinks(commands, Events(sessions, delivery, journal, clock), journal, statistics)
-        gate = Gate(settings, admission, uplinks, engine, delivery, journal, statistics, ground.activations.save)
+        async_commands = AsyncCommands(registry, journal, clock)
+        sweeps = (ground.activations.save, async_commands.expire)
+        gate = Gate(settings, admission, uplinks, engine, delivery, journal, statistics, sweeps)
         services = Services(
             run=self.run,
             mqtt_host=settings.host,
@@ -139,9 +142,10 @@ class Platform:
             ids=ground.ids,
             registry=registry,
             sessions=sessions,
-            rotation=Rotation(registry, ground.store, sessions, stored, journal, statistics),
+            rotation=Rotation(registry, ground.store, sessions, stored, async_commands, journal, statistics),
             stored=stored,
             commands=commands,
+            async_commands=async_commands,
             messages=Messages(registry, sessions, stored, delivery, journal, clock, ground.ids),
             rules=RoutingRules(clock, pushes.follow, anywhere=settings.expose),
             clock=clock,

@@ -3,7 +3,7 @@
 It owns the device's `$oc` topics and leaves the custom topics to the engine; the admission judges CONNECT.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from broker.access.admission import Admission
 from broker.access.connection import Request
@@ -48,7 +48,7 @@ class Gate:
         delivery: Delivery,
         journal: Journal,
         statistics: Statistics,
-        save_activations: Callable[[], None],
+        on_sweep: Sequence[Callable[[], None]],
     ) -> None:
         self._settings = settings
         self._admission = admission
@@ -57,7 +57,7 @@ class Gate:
         self._delivery = delivery
         self._journal = journal
         self._statistics = statistics
-        self._save_activations = save_activations
+        self._on_sweep = on_sweep
 
     def handle(self, link: Link, request: Request) -> None:
         """Serve one request of a link whose conversation is in the right phase for it."""
@@ -106,7 +106,8 @@ class Gate:
 
     def sweep(self) -> None:
         self._admission.sweep()
-        self._save_activations()
+        for sweep in self._on_sweep:
+            sweep()
 
     def _disconnect(self, link: Link, session: Session, packet: Disconnect) -> None:
         """End a session; its client may still change how long its state is kept (5.0 §3.14.2.2.2)."""

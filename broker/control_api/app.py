@@ -15,7 +15,18 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.complaints import complain
-from broker.control_api import bulk_resets, downlinks, errors, guard, iotda, openapi, platform, products, routing_rules
+from broker.control_api import (
+    async_commands,
+    bulk_resets,
+    downlinks,
+    errors,
+    guard,
+    iotda,
+    openapi,
+    platform,
+    products,
+    routing_rules,
+)
 from broker.control_api.services import Services
 from broker.errors import BrokerError, InvalidInput
 
@@ -34,7 +45,7 @@ HANDLERS: dict[Any, Any] = {
 }
 
 
-PARTS = (iotda, bulk_resets, downlinks, routing_rules, products, platform)
+PARTS = (iotda, downlinks, async_commands, routing_rules, platform, products, bulk_resets)
 
 
 def build(services: Services) -> ASGIApp:

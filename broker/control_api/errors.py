@@ -20,6 +20,7 @@ from broker.errors import (
     ProductHasDevices,
     StoreError,
     UnknownAction,
+    UnknownCommand,
     UnknownDevice,
     UnknownRule,
 )
@@ -82,6 +83,7 @@ VENDOR: dict[type[BrokerError], tuple[int, str, str]] = {
     DeviceExists: (400, "IOTDA.014031", "Invalid input. The device already exists."),
     UnknownDevice: (404, "IOTDA.014000", "The device does not exist."),
     ProductHasDevices: (409, *INVALID_DATA[1:]),
+    UnknownCommand: UNKNOWN,
     UnknownRule: UNKNOWN,
     UnknownAction: UNKNOWN,
     DeviceOffline: (403, "IOTDA.014016", "The device is not online."),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from broker.async_commands import AsyncCommands
 from broker.auth.registry import Registry
 from broker.clock import Clock
 from broker.commands import Commands
@@ -35,6 +36,7 @@ class Services:
     rotation: Rotation
     stored: StoredStates
     commands: Commands
+    async_commands: AsyncCommands
     messages: Messages
     rules: RoutingRules
     clock: Clock

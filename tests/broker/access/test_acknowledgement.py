@@ -71,7 +71,7 @@ class Door:
         commands = Commands(registry, sessions, delivery, self.journal, map(str, count()))
         admission = Admission(settings, registry, sessions, stored, delivery, self.journal, statistics, clock)
         uplinks = Uplinks(commands, Events(sessions, delivery, self.journal, clock), self.journal, statistics)
-        gate = Gate(settings, admission, uplinks, engine, delivery, self.journal, statistics, lambda: None)
+        gate = Gate(settings, admission, uplinks, engine, delivery, self.journal, statistics, ())
         self.witness = Witness(path)
         self.link = Link(Listener(settings, gate, self.journal, statistics, clock))
         self.link.connection_made(cast("asyncio.BaseTransport", self.witness))
