@@ -12,7 +12,7 @@ from broker.errors import InvalidInput, UnknownAction, UnknownRule
 from broker.push.target import Target, parse_target
 from broker.record_ids import RecordIds
 
-MAX_RULES = 100
+MAX_RULES = 20
 MAX_ACTIONS = 10
 """Of one rule, as the vendor's Terraform provider bounds its `targets`."""
 
