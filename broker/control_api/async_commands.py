@@ -19,7 +19,7 @@ from broker.async_commands import (
 )
 from broker.control_api.documented import documented
 from broker.control_api.errors import json_response, parse
-from broker.control_api.paging import Page, Span, read_query
+from broker.control_api.paging import QUERY_ERRORS, Page, Span, read_query
 from broker.control_api.services import Services
 from broker.errors import InvalidInput, UnknownCommand, UnknownDevice
 from broker.vendor_time import to_the_second
@@ -73,25 +73,27 @@ class CommandQuery(Page, CommandFilter):
 class ListedCommand(BaseModel):
     device_id: str
     command_id: str
-    service_id: str | None
-    command_name: str | None
-    expire_time: int | None
+    service_id: str | None = None
+    command_name: str | None = None
+    expire_time: int | None = None
     send_strategy: SendStrategy
     status: CommandStatus
     created_time: str
-    sent_time: str | None
-    delivered_time: str | None
-    response_time: str | None
+    sent_time: str | None = None
+    delivered_time: str | None = None
+    response_time: str | None = None
 
 
 class ShownCommand(ListedCommand):
     paras: Any
-    result: Any
+    result: Any = None
 
 
 class CommandPage(BaseModel):
-    count: int
-    marker: str | None
+    """The vendor counts what is queued, and not what is over."""
+
+    count: int | None = None
+    marker: str | None = None
 
 
 class CommandList(BaseModel):
@@ -107,21 +109,22 @@ def router(services: Services) -> APIRouter:
     api = APIRouter(tags=["IoTDA asynchronous commands"])
     commands = services.async_commands
     refusals = (InvalidInput, UnknownDevice)
+    listing = (*QUERY_ERRORS, UnknownDevice)
 
     @api.post(QUEUE, **documented(body=AsyncCommandRequest, answer=ShownCommand, status=201, errors=refusals))
     async def create_async_command(device_id: str, request: Request) -> Response:
         wanted = parse(AsyncCommandRequest, await request.body()).command()
         return json_response(_shown(commands.create(device_id, wanted)), 201)
 
-    @api.get(QUEUE, **documented(answer=CommandList, errors=refusals))
+    @api.get(QUEUE, **documented(query=CommandQuery, answer=CommandList, errors=listing))
     async def list_async_commands(device_id: str, request: Request) -> Response:
         return json_response(_page(request, commands.queued(device_id), counted=True))
 
-    @api.get(HISTORY, **documented(answer=CommandList, errors=refusals))
+    @api.get(HISTORY, **documented(query=CommandQuery, answer=CommandList, errors=listing))
     async def list_async_history_commands(device_id: str, request: Request) -> Response:
         return json_response(_page(request, commands.history(device_id), counted=False))
 
-    @api.post(f"{HISTORY}/count", **documented(answer=CommandCount, errors=refusals))
+    @api.post(f"{HISTORY}/count", **documented(query=CommandFilter, answer=CommandCount, errors=listing))
     async def count_async_history_commands(device_id: str, request: Request) -> Response:
         wanted = read_query(CommandFilter, request.query_params)
         return json_response({"count": len(wanted.of(commands.history(device_id)))})
@@ -134,7 +137,6 @@ def router(services: Services) -> APIRouter:
 
 
 def _page(request: Request, commands: Sequence[AsyncCommand], *, counted: bool) -> dict[str, object]:
-    """The vendor counts what is queued, and not what is over."""
     query = read_query(CommandQuery, request.query_params)
     fitting = {one.command_id: one for one in query.of(commands)}
     ids = query.cut(list(fitting))

@@ -60,6 +60,7 @@ async def test_every_body_and_every_answer_but_an_empty_one_has_a_shape(rig: Rig
     assert empty == {
         "POST /_platform/shutdown",
         "DELETE /v5/iot/{project_id}/devices/{device_id}",
+        "DELETE /v5/iot/{project_id}/devices/{device_id}/messages/{message_id}",
         "DELETE /v5/iot/{project_id}/routing-rule/actions/{action_id}",
         "DELETE /v5/iot/{project_id}/routing-rule/rules/{rule_id}",
         "POST /v5/iot/{project_id}/devices/{device_id}/freeze",
