@@ -134,6 +134,18 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--secret-key", metavar="SK", help=f"its secret; without it that of the variable {SECRET_KEY_VARIABLE}")
     add("--project-id", metavar="ID", help="refuse the vendor's calls that name another project")
     add("--instance-id", metavar="ID", help="refuse the vendor's calls that name another instance")
+    add(
+        "--roma-shortest-password",
+        type=int,
+        default=16,
+        metavar="N",
+        help="characters that a reset of ROMA LINK demands, 8 to 32",
+    )
+    add(
+        "--roma-strict-user-names",
+        action="store_true",
+        help="user names of ROMA LINK have 10 to 50 characters, not 1 to 64",
+    )
     add("--strict", action="store_true", dest="strict_topics", help="disconnect on a foreign topic")
     add("--parent-pipe", action="store_true", help=argparse.SUPPRESS)
     add(

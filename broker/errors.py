@@ -9,6 +9,8 @@ BrokerError
     ├── UnknownCommand
     ├── UnknownRule
     ├── UnknownAction
+    ├── UnknownResource
+    ├── ResourceInUse
     ├── DeviceExists
     ├── ProductHasDevices
     ├── AlreadyFrozen
@@ -64,6 +66,17 @@ class UnknownAction(RequestError):
 
     def __init__(self, action_id: str) -> None:
         super().__init__(f"action {action_id!r} does not exist")
+
+
+class UnknownResource(RequestError):
+    """No device, or no product, of ROMA LINK has this id."""
+
+    def __init__(self, resource: object) -> None:
+        super().__init__(f"Check whether the resource ID {resource} is correct.")
+
+
+class ResourceInUse(RequestError):
+    """A product that has devices is to be deleted."""
 
 
 class DeviceExists(RequestError):

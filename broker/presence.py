@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from broker.auth.registry import Device
+from broker.auth.roma import RomaDevice
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -31,7 +32,7 @@ class Presence:
         self._unsaved: list[str] = []
         self._versions: dict[str, Versions] = {}
 
-    def restore(self, devices: Iterable[Device], activated_ms: Mapping[str, int]) -> None:
+    def restore(self, devices: Iterable[Device | RomaDevice], activated_ms: Mapping[str, int]) -> None:
         """Go on from what was saved; of an id there is one text in memory, the registry's."""
         for device in devices:
             if device.device_id in activated_ms:

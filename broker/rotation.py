@@ -9,7 +9,7 @@ later was judged by the new one.
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from broker.async_commands import AsyncCommands
 from broker.auth.credentials import psk_error, secret_error
@@ -30,6 +30,7 @@ from broker.statistics import Statistics
 from broker.store.sqlite import SqliteStore
 from broker.stored import StoredStates
 
+R = TypeVar("R")
 T = TypeVar("T")
 NOT_EFFECTIVE = "the secondary secret of a CoAP device is stored and never used"
 
@@ -88,9 +89,10 @@ class Rotation:
             )
             return new
 
-        return await self._durably(
+        return await self.change(
             lambda done: self._store.reset_secret(device_id, slot, value, done),
-            lambda changed: in_force(_only(changed, UnknownDevice(device_id))),
+            in_force,
+            UnknownDevice(device_id),
         )
 
     async def freeze(self, device_id: str) -> None:
@@ -103,9 +105,10 @@ class Rotation:
             self._journal.write("frozen", device=device_id)
 
         already = AlreadyFrozen(f"device {device_id!r} is already frozen")
-        await self._durably(
+        await self.change(
             lambda done: self._store.set_frozen(device_id, frozen=True, done=done),
-            lambda changed: in_force(_only(changed, already)),
+            in_force,
+            already,
         )
 
     async def unfreeze(self, device_id: str) -> None:
@@ -116,9 +119,10 @@ class Rotation:
             self._registry.put(changed)
             self._journal.write("unfrozen", device=device_id)
 
-        await self._durably(
+        await self.change(
             lambda done: self._store.set_frozen(device_id, frozen=False, done=done),
-            lambda changed: in_force(_only(changed, NotFrozen(f"device {device_id!r} is not frozen"))),
+            in_force,
+            NotFrozen(f"device {device_id!r} is not frozen"),
         )
 
     async def delete(self, device_id: str) -> None:
@@ -133,9 +137,10 @@ class Rotation:
             self._async_commands.drop(device_id)
             self._journal.write("deleted", device=device_id)
 
-        await self._durably(
+        await self.change(
             lambda done: self._store.delete(device_id, done),
-            lambda changed: in_force(_only(changed, UnknownDevice(device_id))),
+            in_force,
+            UnknownDevice(device_id),
         )
 
     async def create(self, new: NewDevice) -> Device:
@@ -149,6 +154,7 @@ class Rotation:
             self._journal.write("created", **_added(device))
             return device
 
+        self._require_free(new.device_id)
         taken = DeviceExists(f"device {new.device_id!r}, or node {new.node_id!r} of product {new.product_id!r}")
         return await self._durably(lambda done: self._store.create(new, done), in_force)
 
@@ -172,13 +178,16 @@ class Rotation:
             self._journal.write("updated", device=device_id, changed=changes.names())
             return changed
 
-        return await self._durably(
+        return await self.change(
             lambda done: self._store.update(device_id, changes, done),
-            lambda changed: in_force(_only(changed, UnknownDevice(device_id))),
+            in_force,
+            UnknownDevice(device_id),
         )
 
     async def provision(self, devices: Sequence[NewDevice]) -> int:
-        """Add or replace devices, all or none; sessions live on. Raises StoreError."""
+        """Add or replace devices, all or none; sessions live on. Raises DeviceExists, StoreError."""
+        for new in devices:
+            self._require_free(new.device_id)
 
         def in_force(changed: list[Device]) -> int:
             for device in changed:
@@ -188,20 +197,36 @@ class Rotation:
 
         return await self._durably(lambda done: self._store.provision(devices, done), in_force)
 
+    def _require_free(self, device_id: str) -> None:
+        """Sessions go by one id: a device must not have the client id of a ROMA device for its own."""
+        if self._registry.roma.with_client_id(device_id) is not None:
+            raise DeviceExists(f"device {device_id!r} of ROMA LINK")
+
     def _known(self, device_id: str) -> Device:
         device = self._registry.get(device_id)
         if device is None:
             raise UnknownDevice(device_id)
         return device
 
-    async def _durably(self, write: Callable[[Callable[[Any], None]], None], in_force: Callable[[list[Any]], T]) -> T:
-        """Have devices or a product written; run `in_force` in the very callback that reports the commit.
+    async def change(
+        self,
+        write: Callable[[Callable[[list[R] | StoreError], None]], None],
+        in_force: Callable[[R], T],
+        otherwise: BrokerError,
+    ) -> T:
+        """Change one thing, durable before it is in force; raises StoreError, and `otherwise` if it met nothing."""
+        return await self._durably(write, lambda changed: in_force(_only(changed, otherwise)))
+
+    async def _durably(
+        self, write: Callable[[Callable[[list[R] | StoreError], None]], None], in_force: Callable[[list[R]], T]
+    ) -> T:
+        """Have something written; run `in_force` in the very callback that reports the commit.
 
         A failure of ours in there reaches the loop's exception handler too: it is durable, and not in force.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-        def committed(outcome: list[Any] | StoreError) -> None:
+        def committed(outcome: list[R] | StoreError) -> None:
             try:
                 if isinstance(outcome, StoreError):
                     self._statistics.store_errors += 1
@@ -231,7 +256,7 @@ def _require_fit(secret: str, protocol: DeviceProtocol) -> None:
         raise InvalidInput(problem)
 
 
-def _only(changed: list[Device], otherwise: BrokerError) -> Device:
+def _only(changed: list[R], otherwise: BrokerError) -> R:
     if not changed:
         raise otherwise
     return changed[0]

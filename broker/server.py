@@ -31,12 +31,14 @@ from broker.control_api.tenant import Tenant
 from broker.journal import Journal
 from broker.messages import Messages
 from broker.push.status_pushes import StatusPushes
+from broker.roma import RomaLink
 from broker.rotation import Rotation
 from broker.routing_rules import RoutingRules
 from broker.sessions import Sessions
 from broker.settings import Settings
 from broker.statistics import LoopLag, Statistics
 from broker.store.activations import ActivationKeeper
+from broker.store.roma import RomaTables
 from broker.store.sqlite import SqliteStore
 from broker.stored import StoredStates
 
@@ -50,6 +52,7 @@ class Ground:
     sessions: Sessions
     journal: Journal
     store: SqliteStore
+    roma_tables: RomaTables
     activations: ActivationKeeper
     registry: Registry
 
@@ -114,11 +117,12 @@ class Platform:
         store = SqliteStore(settings.db, loop, settings.busy_timeout_s, clock)
         activations = ActivationKeeper(sessions.presence, store, statistics)
         opening.push_async_callback(_finish, activations, store, journal)
-        registry = Registry(store.load(), store.load_products())
-        activations.restore(registry)
+        roma_tables = RomaTables(store, clock)
+        registry = Registry(store.load(), store.load_products(), roma_tables.load())
+        activations.restore((*registry, *registry.roma))
         self._write_header(journal)
         ids = (f"{self.run}-{number}" for number in count(1))
-        return Ground(ids, statistics, sessions, journal, store, activations, registry)
+        return Ground(ids, statistics, sessions, journal, store, roma_tables, activations, registry)
 
     def _connect(self, ground: Ground, pushes: StatusPushes) -> tuple[Services, Gate]:
         """Put the parts together: what the control API works on, and what devices talk to."""
@@ -133,6 +137,7 @@ class Platform:
         async_commands = AsyncCommands(registry, journal, clock)
         sweeps = (ground.activations.save, async_commands.expire)
         gate = Gate(settings, admission, uplinks, engine, delivery, journal, statistics, sweeps)
+        rotation = Rotation(registry, ground.store, sessions, stored, async_commands, journal, statistics)
         services = Services(
             run=self.run,
             mqtt_host=settings.host,
@@ -142,7 +147,10 @@ class Platform:
             ids=ground.ids,
             registry=registry,
             sessions=sessions,
-            rotation=Rotation(registry, ground.store, sessions, stored, async_commands, journal, statistics),
+            rotation=rotation,
+            roma=RomaLink(
+                registry, ground.roma_tables, rotation, sessions, stored, journal, statistics, settings.login_rules
+            ),
             stored=stored,
             commands=commands,
             async_commands=async_commands,

@@ -17,6 +17,7 @@ class Ending(StrEnum):
     """Why a connection ended, as the journal says it."""
 
     FORCED_RESET = "forced_reset"
+    FORCED_OFFLINE = "forced_offline"
     FROZEN = "frozen"
     DELETED = "deleted"
     TAKE_OVER = "take_over"
@@ -55,6 +56,11 @@ class Session:
     terms: Terms
     downlinks: Downlinks = field(repr=False)
     keep_s: int = 0
+
+    @property
+    def has_system_topics(self) -> bool:
+        """A ROMA device connects as its client id and has no `$oc` topics; an IoTDA device's client id is longer."""
+        return self.client_id != self.device_id
 
     def send(self, packet: Packet) -> bool:
         """Send a packet in the client's MQTT version, unless the client takes none of that size [MQTT-3.1.2-24]."""

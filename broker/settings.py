@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.auth.plain_login import LONGEST_PASSWORD, LoginRules
 from broker.auth.signature import AccessKey
 from broker.errors import SettingsError
 
@@ -37,6 +38,9 @@ class Settings:
     secret_key: str | None = field(default=None, repr=False)
     project_id: str | None = None
     instance_id: str | None = None
+
+    roma_shortest_password: int = 16
+    roma_strict_user_names: bool = False
 
     strict_topics: bool = False
     sign_window_hours: tuple[int, int] = (-1, 1)
@@ -86,6 +90,11 @@ class Settings:
             return None
         return AccessKey(self.access_key, self.secret_key)
 
+    @property
+    def login_rules(self) -> LoginRules:
+        """What user names and passwords of ROMA LINK may look like; strict names are as long as in the vendor's SDK."""
+        return LoginRules(self.roma_shortest_password, (10, 50) if self.roma_strict_user_names else (1, 64))
+
     def _check_callers(self) -> None:
         _require(
             (self.access_key is None) == (self.secret_key is None),
@@ -121,6 +130,10 @@ class Settings:
         _require(
             0 <= self.stored_state_limit_s < 1 << 32,
             f"stored_state_limit_s is {self.stored_state_limit_s}, expected 0 to 4294967295 seconds",
+        )
+        _require(
+            8 <= self.roma_shortest_password <= LONGEST_PASSWORD,
+            f"roma_shortest_password is {self.roma_shortest_password}, expected 8 to {LONGEST_PASSWORD}",
         )
         for name in (
             "max_packet_body",

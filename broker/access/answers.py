@@ -34,6 +34,7 @@ REFUSAL_TEXTS = {
 
 FAREWELL_CODES = {
     Ending.FORCED_RESET: ReasonCode.ADMINISTRATIVE_ACTION,
+    Ending.FORCED_OFFLINE: ReasonCode.ADMINISTRATIVE_ACTION,
     Ending.FROZEN: ReasonCode.ADMINISTRATIVE_ACTION,
     Ending.DELETED: ReasonCode.ADMINISTRATIVE_ACTION,
     Ending.TAKE_OVER: ReasonCode.SESSION_TAKEN_OVER,
@@ -47,6 +48,7 @@ FAREWELL_CODES = {
 
 FAREWELL_TEXTS = {
     Ending.FORCED_RESET: "a secret of the device was reset",
+    Ending.FORCED_OFFLINE: "the device was forced offline",
     Ending.FROZEN: "the device was frozen",
     Ending.DELETED: "the device was deleted",
     Ending.SLOW_CONSUMER: "too much was left unread",

@@ -125,7 +125,7 @@ class Gate:
         code = ReasonCode.SUCCESS
         if packet.retain:
             self._drop(session, packet.topic, "retain_ignored")
-        match realm(session.device_id, packet.topic):
+        match _realm(session, packet.topic):
             case Realm.SYSTEM:
                 self._uplinks.take(session, packet)
             case Realm.CUSTOM:
@@ -150,7 +150,7 @@ class Gate:
         self._delivery.hand_over(session)
 
     def _grant(self, session: Session, topic_filter: str, grant: Grant) -> int:
-        match realm(session.device_id, topic_filter):
+        match _realm(session, topic_filter):
             case Realm.SYSTEM:
                 session.downlinks.grant(topic_filter, grant.qos)
             case Realm.CUSTOM:
@@ -175,3 +175,8 @@ class Gate:
 
     def _drop(self, session: Session, topic: str, reason: str) -> None:
         self._journal.write("dropped", device=session.device_id, topic=beginning(topic), reason=reason)
+
+
+def _realm(session: Session, topic: str) -> Realm:
+    found = realm(session.device_id, topic)
+    return Realm.FOREIGN if found is Realm.SYSTEM and not session.has_system_topics else found

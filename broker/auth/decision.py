@@ -1,8 +1,9 @@
 """The verdict over one CONNECT: which slot and version let the device in, or the true reason why not.
 
 The order is fixed: client id syntax, keepalive, device known, user name, hour, password (primary, then secondary,
-of equal validity), frozen, port. What the client is told is coarser than the reason: an unknown device, a wrong
-password and a stale hour are all return code 4.
+of equal validity), frozen, port. A device of ROMA LINK goes the same way with its user name and password as they are:
+its own, then its product's. What the client is told is coarser than the reason: an unknown device, a wrong password
+and a stale hour are all return code 4.
 """
 
 import hmac
@@ -11,7 +12,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from broker.auth.credentials import ClientId, Sign, parse_client_id, password
+from broker.auth.plain_login import is_client_id
 from broker.auth.registry import Device, DeviceProtocol, Registry, Slot
+from broker.auth.roma import RomaDevice, RomaRegistry
 from wire.record import record
 
 BAD_CLIENT_ID, BAD_CREDENTIALS, NOT_AUTHORISED = 2, 4, 5
@@ -56,6 +59,10 @@ class Policy:
     sign_window_hours: tuple[int, int] = (-1, 1)
     keepalive_range_s: tuple[int, int] = (30, 1200)
 
+    def allows(self, keepalive: int) -> bool:
+        shortest, longest = self.keepalive_range_s
+        return shortest <= keepalive <= longest
+
 
 @record
 class Accepted:
@@ -82,16 +89,40 @@ def decide(registry: Registry, request: ConnectRequest, utc: datetime, policy: P
     """Judge a CONNECT against the registry as it is now."""
     identity = parse_client_id(request.client_id)
     if identity is None:
-        return Refused(BAD_CLIENT_ID, Reason.CLIENT_ID_SYNTAX)
+        return _decide_plain(registry.roma, request, policy)
     if identity.sign is Sign.HMAC_SM3:
         return Refused(BAD_CLIENT_ID, Reason.SIGN_NOT_SUPPORTED, identity.name)
-    shortest, longest = policy.keepalive_range_s
-    if not shortest <= request.keepalive <= longest:
+    if not policy.allows(request.keepalive):
         return Refused(BAD_CLIENT_ID, Reason.KEEPALIVE_OUT_OF_RANGE, identity.name)
     device = _find(registry, identity)
     if not isinstance(device, Device):
         return Refused(BAD_CREDENTIALS, device, identity.name)
     return _judge(device, identity, request, utc, policy)
+
+
+def _decide_plain(registry: RomaRegistry, request: ConnectRequest, policy: Policy) -> Accepted | Refused:
+    if not is_client_id(request.client_id):
+        return Refused(BAD_CLIENT_ID, Reason.CLIENT_ID_SYNTAX)
+    if not policy.allows(request.keepalive):
+        return Refused(BAD_CLIENT_ID, Reason.KEEPALIVE_OUT_OF_RANGE, request.client_id)
+    device = registry.with_client_id(request.client_id)
+    if device is None:
+        return Refused(BAD_CREDENTIALS, Reason.UNKNOWN_DEVICE, request.client_id)
+    return _judge_plain(registry, device, request)
+
+
+def _judge_plain(registry: RomaRegistry, device: RomaDevice, request: ConnectRequest) -> Accepted | Refused:
+    named = [(slot, one.password) for slot, one in registry.logins(device) if one.user_name == request.username]
+    if not named:
+        return Refused(BAD_CREDENTIALS, Reason.USER_NAME_MISMATCH, device.client_id)
+    presented = request.password or b""
+    proved = [(slot, one) for slot, one in named if hmac.compare_digest(one.value.encode(), presented)]
+    if not proved:
+        return Refused(BAD_CREDENTIALS, Reason.WRONG_PASSWORD, device.client_id)
+    if device.disabled:
+        return Refused(NOT_AUTHORISED, Reason.FROZEN, device.client_id)
+    slot, secret = proved[0]
+    return Accepted(device.client_id, slot, secret.version)
 
 
 def _find(registry: Registry, identity: ClientId) -> Device | Reason:

@@ -1,10 +1,13 @@
 """The devices that the platform knows: each with two secret slots, and each secret with its version."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from broker.auth.roma import RomaRegistry
+from broker.auth.secret import Secret as Secret
+from broker.auth.secret import Slot as Slot
 
 RECORD_BITS = 31
 """A record id has the second of its creation above so many bits, and below them a count: it orders by age."""
@@ -15,27 +18,9 @@ def record_id_from(utc: datetime) -> int:
     return int(utc.timestamp()) << RECORD_BITS
 
 
-class Slot(StrEnum):
-    PRIMARY = "primary"
-    SECONDARY = "secondary"
-
-
 class DeviceProtocol(StrEnum):
     MQTT = "mqtt"
     COAP = "coap"
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A secret in force; versions count up within a slot and are never used twice."""
-
-    value: str = field(repr=False)
-    version: int
-
-    @property
-    def fingerprint(self) -> str:
-        """The only form in which a secret may be journalled: the first 8 hex digits of its SHA-256."""
-        return hashlib.sha256(self.value.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +45,12 @@ class Device:
         return datetime.fromtimestamp(self.record_id >> RECORD_BITS, UTC)
 
     def secret(self, slot: Slot) -> Secret | None:
-        return self.primary if slot is Slot.PRIMARY else self.secondary
+        match slot:
+            case Slot.PRIMARY:
+                return self.primary
+            case Slot.SECONDARY:
+                return self.secondary
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +91,15 @@ class Product:
 
 
 class Registry:
-    """Devices by id and by node id, and products, in memory; `put` and `remove` follow every durable change."""
+    """Devices by id and by node id, and products, in memory; `put` and `remove` follow every durable change.
 
-    def __init__(self, devices: Iterable[Device] = (), products: Iterable[Product] = ()) -> None:
+    The devices of ROMA LINK are in `roma` alone: no IoTDA call ever meets one.
+    """
+
+    def __init__(
+        self, devices: Iterable[Device] = (), products: Iterable[Product] = (), roma: RomaRegistry | None = None
+    ) -> None:
+        self.roma = RomaRegistry() if roma is None else roma
         self._products = {one.product_id: one for one in products}
         self._devices: dict[str, Device] = {}
         self._ids_by_node: dict[str, tuple[str, ...]] = {}
@@ -143,7 +139,9 @@ class Registry:
     def is_current(self, device_id: str, slot: Slot, version: int) -> bool:
         """Tell whether a CONNECT that matched this version then would match it now."""
         device = self._devices.get(device_id)
-        secret = device.secret(slot) if device else None
+        if device is None:
+            return self.roma.is_current(device_id, slot, version)
+        secret = device.secret(slot)
         return secret is not None and secret.version == version
 
     def put(self, device: Device) -> None:

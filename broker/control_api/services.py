@@ -11,6 +11,7 @@ from broker.control_api.callers import Callers
 from broker.control_api.tenant import Tenant
 from broker.journal import Journal
 from broker.messages import Messages
+from broker.roma import RomaLink
 from broker.rotation import Rotation
 from broker.routing_rules import RoutingRules
 from broker.sessions import Sessions
@@ -34,6 +35,7 @@ class Services:
     registry: Registry
     sessions: Sessions
     rotation: Rotation
+    roma: RomaLink
     stored: StoredStates
     commands: Commands
     async_commands: AsyncCommands

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from broker.auth.registry import Device
+from broker.auth.roma import RomaDevice
 from broker.errors import StoreError
 from broker.presence import Presence
 from broker.statistics import Statistics
@@ -17,7 +18,7 @@ class ActivationKeeper:
         self._store = store
         self._statistics = statistics
 
-    def restore(self, devices: Iterable[Device]) -> None:
+    def restore(self, devices: Iterable[Device | RomaDevice]) -> None:
         """Let the presence go on from what was saved; call it before the first write."""
         self._presence.restore(devices, self._store.load_activations())
 

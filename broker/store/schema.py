@@ -43,13 +43,57 @@ PRODUCTS = (
     """,
 )
 
-MIGRATIONS = (REGISTRY, DEVICE_MANAGEMENT, PRODUCTS)
+ROMA_LINK = (
+    """
+    CREATE TABLE roma_product (
+        id                     INTEGER PRIMARY KEY AUTOINCREMENT,
+        name                   TEXT NOT NULL UNIQUE,
+        app_id                 TEXT NOT NULL,
+        manufacturer_id        TEXT NOT NULL,
+        manufacturer_name      TEXT NOT NULL,
+        model                  TEXT NOT NULL,
+        product_type           INTEGER NOT NULL,
+        protocol_type          INTEGER NOT NULL,
+        description            TEXT,
+        device_type            TEXT,
+        version                TEXT,
+        data_format            INTEGER,
+        created_ms             INTEGER NOT NULL,
+        user_name              TEXT NOT NULL,
+        password               TEXT NOT NULL,
+        authentication_version INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE roma_device (
+        id                     INTEGER PRIMARY KEY AUTOINCREMENT,
+        client_id              TEXT NOT NULL UNIQUE,
+        product_id             INTEGER NOT NULL REFERENCES roma_product (id),
+        device_name            TEXT NOT NULL,
+        node_id                TEXT NOT NULL,
+        app_id                 TEXT NOT NULL,
+        description            TEXT,
+        disabled               INTEGER NOT NULL,
+        created_ms             INTEGER NOT NULL,
+        activated_ms           INTEGER,
+        user_name              TEXT NOT NULL,
+        password               TEXT NOT NULL,
+        authentication_version INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX roma_device_by_product ON roma_device (product_id)",
+)
+
+MIGRATIONS = (REGISTRY, DEVICE_MANAGEMENT, PRODUCTS, ROMA_LINK)
 
 LOAD = "SELECT * FROM device ORDER BY record_id"
 
 LAST_RECORD_ID = "SELECT coalesce(max(record_id), 0) FROM device"
 
-LOAD_ACTIVATIONS = "SELECT device_id, activated_ms FROM device WHERE activated_ms IS NOT NULL"
+LOAD_ACTIVATIONS = """
+    SELECT device_id, activated_ms FROM device WHERE activated_ms IS NOT NULL
+    UNION ALL SELECT client_id, activated_ms FROM roma_device WHERE activated_ms IS NOT NULL
+"""
 
 RESET_PRIMARY = """
     UPDATE device SET primary_secret = :secret, primary_version = primary_version + 1
@@ -87,6 +131,7 @@ PUT_PRODUCT = """
 """
 
 ACTIVATE = "UPDATE device SET activated_ms = :activated_ms WHERE device_id = :device_id"
+ACTIVATE_ROMA = "UPDATE roma_device SET activated_ms = :activated_ms WHERE client_id = :device_id"
 
 _INSERT = """
     INSERT INTO device (

@@ -8,14 +8,15 @@ import fcntl
 import os
 import sqlite3
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
+from broker.auth.plain_login import is_client_id
 from broker.auth.registry import (
     Device,
     DeviceChanges,
@@ -30,18 +31,20 @@ from broker.clock import Clock
 from broker.errors import StoreError
 from broker.store import schema
 
+R = TypeVar("R")
 Done = Callable[[list[Device] | StoreError], None]
 ProductDone = Callable[[list[Product] | StoreError], None]
+SLOTS = {Slot.PRIMARY: schema.RESET_PRIMARY, Slot.SECONDARY: schema.RESET_SECONDARY}
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A statement, the rows it is for, who wants to know, and what the rows that it returns are."""
+    """A statement, the rows it is for, who wants to know, and how the rows that it returns are read."""
 
     sql: str
-    rows: Sequence[dict[str, object]] = field(repr=False)
+    rows: Sequence[Mapping[str, object]] = field(repr=False)
     done: Callable[[Any], None]
-    read: Callable[[sqlite3.Row], object] = lambda row: _device(row)
+    read: Callable[[sqlite3.Row], object]
 
 
 class SqliteStore:
@@ -68,58 +71,69 @@ class SqliteStore:
 
     def load(self) -> list[Device]:
         """Read every device, the oldest first; call it before the first write."""
-        try:
-            return [_device(row) for row in self._connection.execute(schema.LOAD)]
-        except sqlite3.Error as error:
-            raise StoreError(f"the device database cannot be read: {error}") from error
+        return self.rows(schema.LOAD, _device)
 
     def load_activations(self) -> dict[str, int]:
         """Read when each device came in for the first time, in milliseconds; call it before the first write."""
+        return dict(self.rows(schema.LOAD_ACTIVATIONS, lambda row: (row["device_id"], row["activated_ms"])))
+
+    def rows(self, sql: str, read: Callable[[sqlite3.Row], R]) -> list[R]:
+        """Read what a query finds; call it before the first write."""
         try:
-            return {row["device_id"]: row["activated_ms"] for row in self._connection.execute(schema.LOAD_ACTIVATIONS)}
+            return [read(row) for row in self._connection.execute(sql)]
         except sqlite3.Error as error:
             raise StoreError(f"the device database cannot be read: {error}") from error
+
+    def submit(
+        self,
+        sql: str,
+        rows: Sequence[Mapping[str, object]],
+        done: Callable[[list[R] | StoreError], None],
+        read: Callable[[sqlite3.Row], R],
+    ) -> None:
+        """Have a statement run for each of these parameters, all of them or none."""
+        self._queue.put(Write(sql, rows, done, read))
 
     def load_products(self) -> list[Product]:
         """Read every product; call it before the first write."""
-        try:
-            return [_product(row) for row in self._connection.execute(schema.LOAD_PRODUCTS)]
-        except sqlite3.Error as error:
-            raise StoreError(f"the device database cannot be read: {error}") from error
+        return self.rows(schema.LOAD_PRODUCTS, _product)
 
     def put_product(self, product: Product, done: ProductDone) -> None:
         """Add a product or change its protocol; none is the outcome if it has devices of another protocol."""
-        self._queue.put(Write(schema.PUT_PRODUCT, (asdict(product),), done, _product))
+        self.submit(schema.PUT_PRODUCT, (asdict(product),), done, _product)
 
     def reset_secret(self, device_id: str, slot: Slot, secret: str, done: Done) -> None:
-        sql = schema.RESET_PRIMARY if slot is Slot.PRIMARY else schema.RESET_SECONDARY
-        self._queue.put(Write(sql, ({"device_id": device_id, "secret": secret},), done))
+        self.submit(SLOTS[slot], ({"device_id": device_id, "secret": secret},), done, _device)
 
     def set_frozen(self, device_id: str, *, frozen: bool, done: Done) -> None:
         """Freeze or unfreeze; a device that already is in that state is not among the outcome."""
-        self._queue.put(Write(schema.SET_FROZEN, ({"device_id": device_id, "frozen": frozen},), done))
+        self.submit(schema.SET_FROZEN, ({"device_id": device_id, "frozen": frozen},), done, _device)
 
     def delete(self, device_id: str, done: Done) -> None:
         """Delete a device; the outcome is the device as it was."""
-        self._queue.put(Write(schema.DELETE, ({"device_id": device_id},), done))
+        self.submit(schema.DELETE, ({"device_id": device_id},), done, _device)
 
     def provision(self, devices: Sequence[NewDevice], done: Done) -> None:
         """Add or replace all of these devices, or none."""
         first = self._take_record_ids(len(devices))
         rows = [_parameters(device, record_id) for record_id, device in enumerate(devices, first)]
-        self._queue.put(Write(schema.PROVISION, rows, done))
+        self.submit(schema.PROVISION, rows, done, _device)
 
     def create(self, device: NewDevice, done: Done) -> None:
         """Add a device; none is the outcome if its id, or its node id within its product, is taken."""
-        self._queue.put(Write(schema.CREATE, (_parameters(device, self._take_record_ids(1)),), done))
+        self.submit(schema.CREATE, (_parameters(device, self._take_record_ids(1)),), done, _device)
 
     def update(self, device_id: str, changes: DeviceChanges, done: Done) -> None:
-        self._queue.put(Write(schema.UPDATE, ({"device_id": device_id, **asdict(changes)},), done))
+        self.submit(schema.UPDATE, ({"device_id": device_id, **asdict(changes)},), done, _device)
 
     def activate(self, activations: Sequence[tuple[str, int]], done: Done) -> None:
         """Keep when these devices came in for the first time, in milliseconds; the outcome names none of them."""
-        rows = [{"device_id": device_id, "activated_ms": at_ms} for device_id, at_ms in activations]
-        self._queue.put(Write(schema.ACTIVATE, rows, done))
+        rows: list[dict[str, Any]] = [
+            {"device_id": device_id, "activated_ms": at_ms} for device_id, at_ms in activations
+        ]
+        self.submit(schema.ACTIVATE, rows, done, _device)
+        if roma := [row for row in rows if is_client_id(row["device_id"])]:
+            self.submit(schema.ACTIVATE_ROMA, roma, done, _device)
 
     def close(self) -> None:
         """Finish what was asked for, then let go of the file."""

@@ -36,6 +36,8 @@ def test_other_addresses_need_expose_and_a_token(host: str) -> None:
         ({"push_timeout_s": 0.0}, "push_timeout_s"),
         ({"push_backoff_s": (1.0, 0.0)}, "push_backoff_s"),
         ({"push_queue_limit": 0}, "push_queue_limit"),
+        ({"roma_shortest_password": 7}, "roma_shortest_password is 7"),
+        ({"roma_shortest_password": 33}, "roma_shortest_password is 33"),
         ({"token": ""}, "token: expected"),
         ({"access_key": "canary"}, "access_key and secret_key belong together"),
         ({"secret_key": "canary"}, "access_key and secret_key belong together"),
