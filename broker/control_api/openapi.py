@@ -13,9 +13,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from broker import VERSION
+from broker.control_api.described_errors import (
+    ANSWERS_OF_ALL,
+    HEADERS,
+    Refusal,
+    answers,
+    common,
+    is_tenants,
+    refusal_of,
+)
 from broker.control_api.documented import JSON, KEY, LINES_OF_JSON, Documented, documented
 from broker.control_api.errors import InvalidBody, MalformedBody, json_response
-from broker.control_api.refusals import ANSWERS_OF_ALL, HEADERS, Refusal, answers, common, is_tenants, refusal_of
 from broker.errors import InvalidInput
 
 Json = dict[str, Any]
