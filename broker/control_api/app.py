@@ -19,29 +19,21 @@ from broker.control_api import (
     async_commands,
     bulk_resets,
     downlinks,
-    errors,
     guard,
     iotda,
     openapi,
     platform,
     products,
+    refusals,
     routing_rules,
 )
 from broker.control_api.services import Services
-from broker.errors import BrokerError, InvalidInput
-
-
-async def on_unfit_parameter(request: Request, error: Exception) -> Response:
-    """Answer what FastAPI found in a parameter of a route's signature."""
-    assert isinstance(error, RequestValidationError)
-    found = [{**one, "loc": one["loc"][1:]} for one in error.errors()]
-    return await errors.on_broker_error(request, InvalidInput(errors.describe(found)))
-
+from broker.errors import BrokerError, RequestError
 
 HANDLERS: dict[Any, Any] = {
-    BrokerError: errors.on_broker_error,
-    RequestValidationError: on_unfit_parameter,
-    Exception: errors.on_crash,
+    BrokerError: refusals.on_broker_error,
+    RequestValidationError: refusals.on_unfit_parameter,
+    Exception: refusals.on_crash,
 }
 
 
@@ -59,13 +51,13 @@ def build(services: Services) -> ASGIApp:
         """A path with other methods says so, and which they are."""
         assert isinstance(error, HTTPException)
         if methods := methods_at(routes(), request.url.path):
-            answer = await errors.on_http_error(request, HTTPException(405))
+            answer = await refusals.on_http_error(request, HTTPException(405))
             answer.headers["Allow"] = ", ".join(methods)
             return answer
-        return await errors.on_http_error(request, error)
+        return await refusals.on_http_error(request, error)
 
     handlers = {**HANDLERS, HTTPException: on_http_error}
-    app = FastAPI(openapi_url=None, exception_handlers=handlers)
+    app = FastAPI(openapi_url=None, redirect_slashes=False, exception_handlers=handlers)
     for part in PARTS:
         app.include_router(part.router(services))
     app.include_router(openapi.router(routes))
@@ -98,25 +90,28 @@ class Front:
             await send(message)
 
         try:
-            app, receive = await self._admitted(scope, guard.limited(receive, guard.max_body(scope["path"])))
-            await app(scope, receive, send_identified)
+            await self._serve(scope, guard.limited(receive, guard.max_body(scope["path"])), send_identified)
         except ClientDisconnect:
             return  # whoever goes away in the middle of a body waits for no answer
         except Exception:  # noqa: BLE001 - the guard; the framework has answered 500
             self._services.statistics.internal_errors += 1
             complain(f"request {request_id} failed\n{traceback.format_exc()}")
 
-    async def _admitted(self, scope: Scope, receive: Receive) -> tuple[ASGIApp, Receive]:
-        """Choose who answers, the application or a refusal, and what is left to receive."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer what it is to serve, and refuse the rest."""
+        app = self._app
+        try:
+            receive = await self._admit(scope, receive)
+        except RequestError as error:
+            app = refusals.refusal(error, scope)
+        await app(scope, receive, send)
+
+    async def _admit(self, scope: Scope, receive: Receive) -> Receive:
+        """Return how to receive what the application is to serve; raises RequestError when it is to serve nothing."""
         callers, path, headers = self._services.callers, scope["path"], dict(scope["headers"])
         claim = callers.claim(headers)
-        if isinstance(claim, Response):
-            return claim, receive
-        if objection := guard.objection(path, headers):
-            return objection, receive
+        guard.require_decent(path, headers)
         if claim is not None:
-            proved = await callers.proved(claim, scope, headers, receive)
-            if isinstance(proved, Response):
-                return proved, receive
-            receive = proved
-        return self._services.tenant.objection(path, headers) or self._app, receive
+            receive = await callers.proved(claim, scope, headers, receive)
+        self._services.tenant.require_own(path, headers)
+        return receive

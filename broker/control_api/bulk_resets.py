@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from broker.control_api.documented import LINES_OF_JSON, documented
 from broker.control_api.errors import error_body, parse
-from broker.control_api.guard import RESETS, objection_to_secrets
+from broker.control_api.guard import RESETS, require_trust
 from broker.control_api.iotda import SLOTS
 from broker.control_api.services import Services
 from broker.errors import BrokerError, InvalidInput
@@ -110,8 +110,7 @@ def router(services: Services) -> APIRouter:
         the resets of the wave that has may be in force all the same, as that of a single call without a reply may.
         Who sends the secrets can repeat such a call.
         """
-        if objection := objection_to_secrets(request.headers, callers_are_known=services.callers.are_known):
-            return objection
+        require_trust(request.headers, callers_are_known=services.callers.are_known)
         wanted = parse(ResetSecrets, await request.body())
         return StreamingResponse(_perform(services, wanted, request.state.request_id), media_type=LINES_OF_JSON)
 

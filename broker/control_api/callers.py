@@ -9,12 +9,11 @@ import hmac
 from collections import deque
 from collections.abc import Sequence
 
-from starlette.responses import Response
 from starlette.types import Message, Receive, Scope
 
 from broker.auth.signature import TIME_FORMAT, AccessKey, Claim, Flaw, Headers, Request, is_genuine, read_claim
 from broker.clock import Clock
-from broker.control_api.errors import BAD_SIGNATURE, TOO_LARGE, UNAUTHORISED, BodyTooLarge, error_response
+from broker.control_api.errors import BadSignature, TokenMissing, Unauthorised
 
 
 class Callers:
@@ -29,34 +28,33 @@ class Callers:
     def are_known(self) -> bool:
         return self._token is not None or self._key is not None
 
-    def claim(self, headers: Headers) -> Claim | Response | None:
-        """Return what is left to prove of a caller: a claim, or nothing; or else the refusal."""
+    def claim(self, headers: Headers) -> Claim | None:
+        """Return what is left to prove of a caller, if anything is; raises Unauthorised or BadSignature."""
         if not self.are_known or self._has_token(headers):
             return None
         is_wrong_token = self._token is not None and b"x-auth-token" in headers
         if self._key is None or (is_wrong_token and b"authorization" not in headers):
-            return error_response(UNAUTHORISED)
+            raise Unauthorised if is_wrong_token else TokenMissing
         claim = read_claim(headers, self._key.id, self._clock.utc())
-        return self._refusal(claim) if isinstance(claim, Flaw) else claim
+        if isinstance(claim, Flaw):
+            raise self._refusal(claim)
+        return claim
 
-    async def proved(self, claim: Claim, scope: Scope, headers: Headers, receive: Receive) -> Receive | Response:
-        """Take the body in; return how to receive it again, or the refusal: a wrong signature, a body too large."""
+    async def proved(self, claim: Claim, scope: Scope, headers: Headers, receive: Receive) -> Receive:
+        """Take the body in and return how to receive it again; raises BadSignature, BodyTooLarge."""
         assert self._key is not None, "there is no claim without a key"
-        try:
-            messages = await _whole(receive)
-        except BodyTooLarge as error:
-            return error_response(TOO_LARGE, str(error))
+        messages = await _whole(receive)
         request = Request(scope["method"], scope["raw_path"], scope["query_string"], headers)
-        if is_genuine(claim, request, _body_hash(messages), self._key):
-            return _again(messages, receive)
-        return self._refusal(Flaw.WRONG)
+        if not is_genuine(claim, request, _body_hash(messages), self._key):
+            raise self._refusal(Flaw.WRONG)
+        return _again(messages, receive)
 
     def _has_token(self, headers: Headers) -> bool:
         return self._token is not None and hmac.compare_digest(headers.get(b"x-auth-token", b""), self._token)
 
-    def _refusal(self, flaw: Flaw) -> Response:
+    def _refusal(self, flaw: Flaw) -> BadSignature:
         server_time = f",server time:{self._clock.utc():{TIME_FORMAT}}" if flaw is Flaw.EXPIRED else ""
-        return error_response(BAD_SIGNATURE, flaw + server_time)
+        return BadSignature(flaw + server_time)
 
 
 async def _whole(receive: Receive) -> list[Message]:

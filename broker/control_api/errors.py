@@ -1,12 +1,10 @@
-"""Every error as the vendor's body: `{"error_code": …, "error_msg": …}`."""
+"""What the HTTP side refuses with, and IoTDA's body of every error: `{"error_code": …, "error_msg": …}`."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from broker.errors import (
@@ -18,10 +16,13 @@ from broker.errors import (
     InvalidInput,
     NotFrozen,
     ProductHasDevices,
+    RequestError,
+    ResourceInUse,
     StoreError,
     UnknownAction,
     UnknownCommand,
     UnknownDevice,
+    UnknownResource,
     UnknownRule,
 )
 
@@ -44,6 +45,8 @@ UNAUTHORISED = (401, "IOTDA.000002", "Authentication failed.")
 BAD_SIGNATURE = (401, "APIGW.0301", "Incorrect IAM authentication information:")
 INTERNAL = (500, "IOTDA.000001", "Internal server error.")
 NO_SUCH_API = "APIGW.0101"
+INVALID_PARAMETER = "SCB.00000000"
+"""ROMA LINK's code for nearly everything (api-roma/ResetAuthentication)."""
 
 
 class InvalidBody(InvalidInput):
@@ -73,6 +76,57 @@ class BodyTooLarge(InvalidInput):
         super().__init__(f"the body has more than {limit} bytes")
 
 
+class InvalidPath(InvalidInput):
+    """An id in a path that is none."""
+
+
+class InvalidQuery(InvalidInput):
+    """A query parameter that is not what it should be."""
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class WrongContentType(RequestError):
+    """A body that only a web page would send."""
+
+
+class Forbidden(RequestError):
+    """A request of a web page, or for secrets by a name that is not ours."""
+
+
+class Unauthorised(RequestError):
+    """A caller without the right token."""
+
+
+class TokenMissing(Unauthorised):
+    """A caller without any token."""
+
+
+class BadSignature(RequestError):
+    """A caller whose signature is not taken; the message says why in the vendor's words."""
+
+
+class NotSubscribed(RequestError):
+    """A call of IoTDA that names another's project or instance."""
+
+
+class NoSuchInstance(RequestError):
+    """A call of ROMA LINK that names another's project or instance."""
+
+    def __init__(self, project_id: str, instance_id: str) -> None:
+        super().__init__(f"project_id: {project_id}, instance_id: {instance_id}")
+
+
+class Unserved(RequestError):
+    """What the framework found: an unknown path, a method that a path has not, a request that is no HTTP."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 VENDOR: dict[type[BrokerError], tuple[int, str, str]] = {
     InvalidInput: INVALID_DATA,
     MalformedBody: INVALID_FORMAT,
@@ -91,6 +145,14 @@ VENDOR: dict[type[BrokerError], tuple[int, str, str]] = {
     NotFrozen: (403, "IOTDA.014040", "The device is not frozen."),
     CommandTimeout: (504, "IOTDA.014111", "The command timed out."),
     StoreError: INTERNAL,
+    WrongContentType: WRONG_TYPE,
+    Forbidden: FORBIDDEN,
+    Unauthorised: UNAUTHORISED,
+    BadSignature: BAD_SIGNATURE,
+    NotSubscribed: NOT_SUBSCRIBED,
+    NoSuchInstance: (500, "ROMA.00110002", "The instance does not exist."),
+    UnknownResource: (404, "ROMA.00110006", "The resource does not exist."),
+    ResourceInUse: (400, INVALID_PARAMETER, "Parameter is not valid."),
 }
 
 
@@ -98,14 +160,10 @@ def json_response(body: object, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status, media_type="application/json")
 
 
-def error_response(vendor: tuple[int, str, str], detail: str = "") -> Response:
-    """Build the vendor's error body; the vendor's text comes first, what we know follows."""
-    return json_response(_body(vendor, detail), vendor[0])
-
-
 def error_body(error: BrokerError) -> dict[str, str]:
-    """Build the vendor's error body for what the platform has raised."""
-    return _body(_vendor(error), str(error))
+    """Build IoTDA's error body; the vendor's text comes first, what we know follows."""
+    _, code, text = vendors(error)
+    return {"error_code": code, "error_msg": f"{text} {error}".rstrip()}
 
 
 def parse(model: type[M], body: bytes) -> M:
@@ -128,28 +186,10 @@ def describe(found: Sequence[Any]) -> str:
     return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
-async def on_broker_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, BrokerError)
-    return error_response(_vendor(error), str(error))
-
-
-async def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer what the framework found: an unknown path, a wrong method, a body that is not text."""
-    assert isinstance(error, HTTPException)
-    if error.status_code in (404, 405):
-        detail = f"{request.method} {request.url.path}"
-        return error_response((error.status_code, NO_SUCH_API, "The API does not exist:"), detail)
-    return error_response((error.status_code, *INVALID_FORMAT[1:]), str(error.detail))
-
-
-async def on_crash(_: Request, __: Exception) -> Response:
-    return error_response(INTERNAL)
-
-
-def _vendor(error: BrokerError) -> tuple[int, str, str]:
-    return next(VENDOR[kind] for kind in type(error).__mro__ if kind in VENDOR)
-
-
-def _body(vendor: tuple[int, str, str], detail: str) -> dict[str, str]:
-    _, code, text = vendor
-    return {"error_code": code, "error_msg": f"{text} {detail}".rstrip()}
+def vendors(error: BrokerError) -> tuple[int, str, str]:
+    """Return status, code and text of an error as IoTDA has them."""
+    if isinstance(error, Unserved):
+        if error.status in (404, 405):
+            return error.status, NO_SUCH_API, "The API does not exist:"
+        return error.status, *INVALID_FORMAT[1:]
+    return next((VENDOR[kind] for kind in type(error).__mro__ if kind in VENDOR), INTERNAL)

@@ -7,12 +7,11 @@ send JSON that says that it is JSON.
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from broker.auth.signature import Headers
 from broker.control_api.documented import JSON, LINES_OF_JSON
-from broker.control_api.errors import FORBIDDEN, TOO_LARGE, WRONG_TYPE, BodyTooLarge, error_response
+from broker.control_api.errors import BodyTooLarge, Forbidden, WrongContentType
 from broker.settings import is_loopback
 
 DEVICES = "/_platform/devices"
@@ -29,18 +28,17 @@ def max_body(path: str) -> int:
     return MAX_DEVICES_BODY if path in (DEVICES, RESETS) else MAX_BODY
 
 
-def objection(path: str, headers: Headers) -> Response | None:
-    """Return the answer to a request that is not to be served, as far as its head shows."""
+def require_decent(path: str, headers: Headers) -> None:
+    """Look at the head of a request; raises Forbidden, BodyTooLarge or WrongContentType when it is not to be served."""
     if not _is_ours(headers.get(b"origin")):
-        return error_response(FORBIDDEN, "Web pages of other machines are not served.")
+        raise Forbidden("Web pages of other machines are not served.")
     length = headers.get(b"content-length", b"0")
     if int(length) > max_body(path):
-        return error_response(TOO_LARGE, str(BodyTooLarge(max_body(path))))
+        raise BodyTooLarge(max_body(path))
     has_body = length != b"0" or b"transfer-encoding" in headers
     types = (JSON, LINES_OF_JSON) if path == DEVICES else (JSON,)
     if has_body and _media_type(headers) not in ("", *types):
-        return error_response(WRONG_TYPE, f"Content-Type: expected {' or '.join(types)}")
-    return None
+        raise WrongContentType(f"Content-Type: expected {' or '.join(types)}")
 
 
 def limited(receive: Receive, limit: int) -> Receive:
@@ -58,11 +56,13 @@ def limited(receive: Receive, limit: int) -> Receive:
     return receive_some
 
 
-def objection_to_secrets(headers: Mapping[str, str], *, callers_are_known: bool) -> Response | None:
-    """Keep secrets from a page whose own name was bound to our address: it asks without an origin, but by that name."""
-    if callers_are_known or names_loopback(f"//{headers.get('host', '')}"):
-        return None
-    return error_response(FORBIDDEN, "Secrets: expected to be addressed by a loopback name.")
+def require_trust(headers: Mapping[str, str], *, callers_are_known: bool) -> None:
+    """Keep secrets from a page whose own name was bound to our address: it asks without an origin, but by that name.
+
+    Raises Forbidden.
+    """
+    if not callers_are_known and not names_loopback(f"//{headers.get('host', '')}"):
+        raise Forbidden("Secrets: expected to be addressed by a loopback name.")
 
 
 def names_loopback(url: str) -> bool:

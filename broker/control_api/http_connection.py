@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from broker.control_api.errors import HEAD_TOO_LARGE, INVALID_FORMAT, TOO_SLOW
+from broker.control_api.errors import Unserved
+from broker.control_api.refusals import refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class VendorHttpProtocol(HttpToolsProtocol):
         self._received += len(data)
         super().data_received(data)
         if was_in_head and self._is_in_head and self._received > bounds.max_head:
-            self._refuse(HEAD_TOO_LARGE, f"The head of a request has at most {bounds.max_head} bytes.")
+            self._refuse(Unserved(431, f"The head of a request has at most {bounds.max_head} bytes."))
         elif self._received > bounds.max_request:
             self.transport.close()
 
@@ -113,21 +113,21 @@ class VendorHttpProtocol(HttpToolsProtocol):
             self.waiting.begin(self, self.waiting.bounds.keep_alive_s)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(INVALID_FORMAT, msg)
+        self._refuse(Unserved(400, msg))
 
     def time_out(self) -> None:
         if self.transport.get_write_buffer_size():
             self.transport.abort()  # it does not read its answer either
         elif self._is_in_request:
-            self._refuse(TOO_SLOW, "The request did not come whole in time.")
+            self._refuse(Unserved(408, "The request did not come whole in time."))
         else:
             self.transport.close()
 
-    def _refuse(self, vendor: tuple[int, str, str], detail: str) -> None:
+    def _refuse(self, error: Unserved) -> None:
         """Answer and close; answers that are due to earlier requests come first, and nothing follows half an answer."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self._answer(vendor, detail)
+            self._answer(error)
         elif not cycle.more_body:
             cycle.keep_alive = False
             self.transport.pause_reading()
@@ -136,14 +136,15 @@ class VendorHttpProtocol(HttpToolsProtocol):
         else:
             cycle.disconnected = True
             cycle.message_event.set()
-            self._answer(vendor, detail)
+            self._answer(error)
 
-    def _answer(self, vendor: tuple[int, str, str], detail: str) -> None:
-        status, code, text = vendor
-        body = orjson.dumps({"error_code": code, "error_msg": f"{text} {detail}"})
+    def _answer(self, error: Unserved) -> None:
+        request_id, path = next(self.request_ids), (self.url or b"").decode("latin-1")
+        scope = {"method": "", "path": path, "state": {"request_id": request_id}}
+        body, status = bytes(refusal(error, scope).body), error.status
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            f"X-Request-Id: {next(self.request_ids)}\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

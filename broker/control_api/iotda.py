@@ -15,7 +15,7 @@ from broker.control_api.device_query import DeviceQuery, parse_query
 from broker.control_api.device_requests import AddDevice, UpdateDevice
 from broker.control_api.documented import documented
 from broker.control_api.errors import json_response, parse
-from broker.control_api.guard import objection_to_secrets
+from broker.control_api.guard import require_trust
 from broker.control_api.paging import QUERY_ERRORS
 from broker.control_api.services import Services
 from broker.control_api.terms import CheckedLater
@@ -113,8 +113,7 @@ def _serve_device_management(api: APIRouter, services: Services) -> None:
 
     @api.get(DEVICE, **documented(answer=ShownDevice, errors=[UnknownDevice]))
     async def show_device(device_id: str, request: Request) -> Response:
-        if objection := objection_to_secrets(request.headers, callers_are_known=services.callers.are_known):
-            return objection
+        require_trust(request.headers, callers_are_known=services.callers.are_known)
         device = services.registry.get(device_id)
         if device is None:
             raise UnknownDevice(device_id)

@@ -15,7 +15,7 @@ from broker.clock import Clock
 from broker.commands import Command
 from broker.control_api.documented import EVENTS, documented
 from broker.control_api.errors import json_response, parse
-from broker.control_api.guard import objection_to_secrets
+from broker.control_api.guard import require_trust
 from broker.control_api.inventory import DeviceList, WantsSecrets, listed, wants_secrets
 from broker.control_api.platform_answers import (
     Description,
@@ -87,8 +87,8 @@ def router(services: Services) -> APIRouter:
     @api.get("/devices", **documented(answer=DeviceList, errors=[InvalidInput]))
     async def list_devices(request: Request, secrets: WantsSecrets = "false") -> Response:
         whole = wants_secrets(secrets)
-        if whole and (objection := objection_to_secrets(request.headers, callers_are_known=services.callers.are_known)):
-            return objection
+        if whole:
+            require_trust(request.headers, callers_are_known=services.callers.are_known)
         devices = [listed(one, services.sessions.get(one.device_id), secrets=whole) for one in services.registry]
         return json_response({"count": len(devices), "devices": devices})
 

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from starlette.responses import Response
-
 from broker.auth.signature import Headers
-from broker.control_api.errors import NOT_SUBSCRIBED, error_response
+from broker.control_api.errors import NoSuchInstance, NotSubscribed
 
 ANY_PLATFORM = "default"
 
@@ -14,20 +12,25 @@ ANY_PLATFORM = "default"
 class Tenant:
     """A project and an instance, None for any.
 
-    The project `default` is always served, and so is a call that names no instance.
+    The project `default` is always served, and so are ROMA LINK's instance `default` and a call that names no instance.
     """
 
     project_id: str | None = None
     instance_id: str | None = None
 
-    def objection(self, path: str, headers: Headers) -> Response | None:
-        """Return the answer to a call of the vendor's API that names another's project or instance."""
+    def require_own(self, path: str, headers: Headers) -> None:
+        """Look whose a call of the vendor's APIs is; raises NotSubscribed or NoSuchInstance when it names another's."""
         match path.split("/"):
-            case ["", "v5", "iot", project, *_] if self.project_id not in (None, project) and project != ANY_PLATFORM:
-                return error_response(NOT_SUBSCRIBED, "project_id: expected that of this platform.")
+            case ["", "v5", "iot", project, *_] if not self._serves_project(project):
+                raise NotSubscribed("project_id: expected that of this platform.")
             case ["", "v5", "iot", *_] if self._is_elsewhere(headers.get(b"instance-id")):
-                return error_response(NOT_SUBSCRIBED, "Instance-Id: expected that of this platform.")
-        return None
+                raise NotSubscribed("Instance-Id: expected that of this platform.")
+            case ["", "v2", project, "link", "instances", instance, *_]:
+                if not self._serves_project(project) or instance not in (self.instance_id or instance, ANY_PLATFORM):
+                    raise NoSuchInstance(project, instance)
+
+    def _serves_project(self, named: str) -> bool:
+        return self.project_id in (None, named) or named == ANY_PLATFORM
 
     def _is_elsewhere(self, named: bytes | None) -> bool:
         return self.instance_id is not None and named not in (None, self.instance_id.encode())

@@ -28,7 +28,7 @@ def roma_device(**changes: Any) -> RomaDevice:
 def registry(**changes: Any) -> Registry:
     shared = changes.pop("shared", SHARED)
     product = Product(1, ProductFacts("meters", "hall", "acme", "Acme", "m1", 0, 0), shared, 0)
-    return Registry([device()], RomaRegistry([product], [roma_device(**changes)]))
+    return Registry([device()], roma=RomaRegistry([product], [roma_device(**changes)]))
 
 
 def request(user_name: str | None = "meter-7", password: str = "Own-Password-001", **fields: Any) -> ConnectRequest:
