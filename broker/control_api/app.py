@@ -25,6 +25,7 @@ from broker.control_api import (
     platform,
     products,
     refusals,
+    roma,
     routing_rules,
 )
 from broker.control_api.services import Services
@@ -37,7 +38,7 @@ HANDLERS: dict[Any, Any] = {
 }
 
 
-PARTS = (iotda, downlinks, async_commands, routing_rules, platform, products, bulk_resets)
+PARTS = (iotda, downlinks, async_commands, routing_rules, roma, platform, products, bulk_resets)
 
 
 def build(services: Services) -> ASGIApp:

@@ -1,5 +1,6 @@
 """The values that requests are made of, each as the vendor bounds it."""
 
+from math import floor, isfinite
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -42,3 +43,19 @@ CheckedLater = Annotated[str, SECRET]
 T = TypeVar("T")
 IfKnown = Annotated[T | SkipJsonSchema[None], Field(default=None)]
 """A field of an answer that is left out rather than null."""
+
+
+def _rounded_down(number: object) -> object:
+    return floor(number) if isinstance(number, float) and isfinite(number) else number
+
+
+Oid = Annotated[int, BeforeValidator(_rounded_down), Field(ge=0, le=99_999_999_999_999_999)]
+"""An id of ROMA LINK; in a body it is rounded down (huaweicloudsdkroma, model/batch_freeze_devices_request_body.py)."""
+
+RomaDeviceName = Annotated[
+    str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 （）。；，：“”、？《》()_,#.?'@%&!-]{2,64}$")  # noqa: RUF001 - the vendor's set
+]
+RomaNodeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{2,64}$")]
+ProductName = Annotated[str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9_-]{1,64}$")]
+ShortText = Annotated[str, Field(max_length=64)]
+Remark = Annotated[str, Field(max_length=200)]
