@@ -191,6 +191,7 @@ class RomaLink:
             devices.append(device)
             cut = self._sessions.cut(device.client_id, Ending.FORCED_OFFLINE)
             self._write("forced_offline", device, cut=cut, request_id=request_id)
+        self._journal.flush()
         return devices, unknown
 
     def device(self, device_id: int) -> RomaDevice:

@@ -23,7 +23,7 @@ CODES_OF_5 = {
 }
 
 REFUSAL_TEXTS = {
-    Reason.CLIENT_ID_SYNTAX: "expected a client id like {device_id}_0_{sign}_{YYYYMMDDHH}",
+    Reason.CLIENT_ID_SYNTAX: "expected a client id like {device_id}_0_{sign}_{YYYYMMDDHH}, or one of ROMA LINK",
     Reason.SIGN_NOT_SUPPORTED: "sign 2 is not offered, expected 0 or 1",
     Reason.AUTHENTICATION_METHOD: "no authentication method is offered, expected user name and password",
     Reason.WILL_NOT_SUPPORTED: "a will with QoS 2 or RETAIN is not offered",

@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.error
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from broker import VERSION
+from tests.broker.link import PRODUCT
 from tests.broker.rig import PRIMARY, connect
 
 FREE_PORTS = ("--mqtt-port", "0", "--http-port", "0")
@@ -48,9 +50,9 @@ def process(*flags: str, **options: Any) -> Iterator[tuple[subprocess.Popen[str]
             child.kill()
 
 
-def post(ready: dict[str, Any], path: str, body: bytes = b"") -> int:
+def post(ready: dict[str, Any], path: str, body: bytes = b"", method: str = "POST") -> int:
     url = f"http://127.0.0.1:{ready['http']['port']}{path}"
-    request = urllib.request.Request(url, data=body, method="POST", headers={"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=5) as answer:
         status: int = answer.status
     return status
@@ -125,6 +127,7 @@ def test_port_in_use_is_one_clear_line() -> None:
         (("--journal", "/nonexistent/j"), "/nonexistent/j"),
         (("--sign-window-hours", "soon"), "sign-window-hours"),
         (("--sign-window-hours", "2", "1"), "sign_window_hours"),
+        (("--roma-shortest-password", "7"), "roma_shortest_password"),
         (("--access-key", "canary"), "secret_key"),
         (("--secret-key", "canary"), "access_key"),
         (("--surprise",), "--surprise"),
@@ -188,6 +191,31 @@ def test_hour_window_is_a_flag() -> None:
         with socket.create_connection(("127.0.0.1", ready["mqtt"]["port"]), 5) as device:
             device.sendall(connect(sign_type=1, hour=hour).encode())
             assert device.recv(4) == b"\x20\x02\x00\x00"
+
+
+def test_lengths_of_roma_link_are_flags() -> None:
+    with process("--roma-shortest-password", "8", "--roma-strict-user-names") as (_, ready):
+        base = "/v2/default/link/instances/default"
+        assert post(ready, f"{base}/products", json.dumps(PRODUCT).encode()) == 201
+        wanted = {"product": {"product_id": 1}, "device_name": "meter", "node_id": "m1", "app_id": "hall"}
+        assert post(ready, f"{base}/devices", json.dumps(wanted).encode()) == 201
+        login = f"{base}/devices/1/authentication"
+        assert post(ready, login, b'{"password": "Aa1~Aa1~"}', "PUT") == 200
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            post(ready, login, b'{"user_name": "short"}', "PUT")
+        assert caught.value.code == 400
+        caught.value.close()
+
+
+def test_reset_of_roma_link_outlives_a_killed_platform(tmp_path: Path) -> None:
+    base = "/v2/default/link/instances/default/products"
+    with process("--db", str(tmp_path / "k.db")) as (child, ready):
+        assert post(ready, base, json.dumps(PRODUCT).encode()) == 201
+        assert post(ready, f"{base}/1/authentication", b'{"user_name": "renamed"}', "PUT") == 200
+        child.kill()
+    database = sqlite3.connect(tmp_path / "k.db")
+    assert database.execute("SELECT user_name, authentication_version FROM roma_product").fetchall() == [("renamed", 2)]
+    database.close()
 
 
 def test_file_limit_is_raised_to_the_hard_limit() -> None:
