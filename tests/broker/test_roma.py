@@ -152,6 +152,14 @@ async def test_disabled_device_is_cut_and_barred_until_it_is_enabled(
     assert len(link.rig.records("frozen")) == len(link.rig.records("unfrozen")) == 1
 
 
+async def test_device_that_is_created_disabled_waits_to_be_enabled(link: Link, product: dict[str, Any]) -> None:
+    device = await link.device(product["id"], status=1)
+    assert await link.rig.refusal(login(device)) == 5
+    await link.call("PUT", f"devices/{device['id']}", {"status": 0})
+    async with await link.rig.login(login(device)):
+        pass
+
+
 @pytest.mark.parametrize(("level", "code"), [(4, None), (5, 0x98)])
 async def test_device_forced_offline_is_cut_and_may_return_at_once(
     link: Link, device: dict[str, Any], level: int, code: int | None

@@ -102,6 +102,11 @@ class TestExposure:
             value(Story().device().end(9.0), [session(1.0), reset(2.0, slot="secondary")], "exposure.count == 0") == 0
         )
 
+    def test_session_on_its_products_password_is_not_stale_when_its_own_is_reset(self) -> None:
+        products = {"t": 3.0, "kind": "product_reset", "product": 1, "version": 2}
+        platform = [session(1.0, slot="product"), reset(2.0), products, detached(4.0)]
+        assert value(Story().device().end(9.0), platform, "exposure.count == 0") == 0
+
     def test_restart_of_the_platform_ends_its_sessions(self) -> None:
         platform = [session(1.0), reset(2.0), platform_header(4.0, 1004.0)]
         assert value(Story().device().end(9.0), platform, "exposure.max == 0s") == pytest.approx(2.0)

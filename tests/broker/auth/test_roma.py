@@ -98,6 +98,12 @@ def test_no_other_password_is_accepted(presented: bytes) -> None:
         assert isinstance(decide(registry(), replace_password(presented), START, Policy()), Refused)
 
 
+@given(st.text(max_size=20) | st.just(CLIENT_ID), st.none() | st.text(max_size=20), st.none() | st.binary(max_size=20))
+def test_anything_presented_is_judged(client_id: str, user_name: str | None, presented: bytes | None) -> None:
+    verdict = decide(registry(), ConnectRequest(client_id, user_name, presented, 60), START, Policy())
+    assert isinstance(verdict, Refused)
+
+
 def replace_password(presented: bytes) -> ConnectRequest:
     return ConnectRequest(CLIENT_ID, "meter-7", presented, 60)
 
