@@ -166,6 +166,19 @@ async def test_spoilt_header_is_400_in_the_family_of_the_path_that_was_read(rig:
     assert is_vendors(answer, path)
 
 
+@pytest.mark.parametrize("path", [f"{BASE}/devices", RESET])
+async def test_body_that_breaks_off_is_no_error_of_ours(
+    rig: Rig, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    _, text = await raw(rig, head.encode() + b"1\r\n{\r\nno size\r\n")
+    answer = split(text)
+    assert answer.status == 400
+    assert is_vendors(answer, path)
+    assert (await rig.statistics())["internal_errors"] == 0
+    assert capsys.readouterr().err == ""
+
+
 async def test_our_own_crash_is_500_and_says_nothing_of_it(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
