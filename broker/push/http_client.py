@@ -7,7 +7,8 @@ platform is exposed: what is checked is the address that is connected to, not th
 import socket
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp import AddrInfoType
+from aiohttp.abc import ResolveResult
 
 from broker.push.outcome import Failure, Outcome
 from broker.settings import is_loopback
@@ -32,13 +33,25 @@ class LoopbackResolver(aiohttp.ThreadedResolver):
         return ours
 
 
+def loopback_socket(address: AddrInfoType) -> socket.socket:
+    """Make a socket to an address of this machine; no resolver sees a host that is written as an address."""
+    family, kind, protocol, _, place = address
+    if not is_loopback(str(place[0])):
+        raise AddressNotAllowedError(f"{place[0]} is not this machine")
+    return socket.socket(family, kind, protocol)
+
+
 class HttpClient:
     """Connections to receivers, kept open between pushes."""
 
     def __init__(self, timeout_s: float, *, anywhere: bool) -> None:
-        resolver: AbstractResolver = aiohttp.ThreadedResolver() if anywhere else LoopbackResolver()
+        connector = (
+            aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver(), limit=0)
+            if anywhere
+            else aiohttp.TCPConnector(resolver=LoopbackResolver(), socket_factory=loopback_socket, limit=0)
+        )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=resolver, limit=0),
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=HEADERS,
@@ -51,7 +64,7 @@ class HttpClient:
                 return Outcome.of_status(response.status)
         except TimeoutError:
             return Outcome(failure=Failure.TIMEOUT)
-        except aiohttp.ClientConnectorDNSError as error:
+        except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, AddressNotAllowedError)
             return Outcome(failure=Failure.NOT_ALLOWED if refused else Failure.UNREACHABLE)
         except (aiohttp.ClientError, OSError, ValueError):

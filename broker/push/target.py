@@ -32,7 +32,9 @@ def parse_target(url: str, *, anywhere: bool) -> Target:
         raise InvalidInput(f"url: expected http://host[:port][/path], at most {MAX_URL} characters")
     if parts.username is not None or parts.password is not None:
         raise InvalidInput("url: expected no user name and no password")
+    shown = f"[{host}]" if ":" in host else host
+    if parts.netloc.lower() not in (shown, f"{shown}:{port}"):
+        raise InvalidInput("url: expected nothing but host and port before the path")
     if not anywhere and not is_loopback(host):
         raise InvalidInput("url: expected a loopback address; to push to others start the platform with --expose")
-    shown = f"[{host}]" if ":" in host else host
     return Target(url, f"{shown}:{HTTP_PORT if port is None else port}")

@@ -102,6 +102,12 @@ async def test_name_that_leads_elsewhere_is_not_followed(
     assert (await client.post(f"http://localhost:{receiver.port}/pushes", b"{}")).failure is None
 
 
+@pytest.mark.parametrize("host", ["192.0.2.7", "[2001:db8::7]", "169.254.169.254"])
+async def test_address_of_another_machine_is_not_connected_to(client: HttpClient, host: str) -> None:
+    """The last gate: whatever let such a target through."""
+    assert await client.post(f"http://{host}/", b"{}") == Outcome(failure=Failure.NOT_ALLOWED)
+
+
 async def test_of_many_addresses_those_of_this_machine_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     async def mixed(host: str, port: int, **_: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in ("192.0.2.7", "127.0.0.1")]

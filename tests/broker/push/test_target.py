@@ -55,6 +55,8 @@ def test_others_are_receivers_of_an_exposed_platform_only(host: str) -> None:
         "http://127.0.0.1:99999/",
         "http://127.0.0.1:x/",
         "http://[::1/",
+        "http://[::1]example.com/",
+        "http://127.0.0.1:/",
         "http://user:open-sesame@127.0.0.1/",
         "http://127.0.0.1/a b",
         "http://127.0.0.1/\r\nX: y",
