@@ -88,7 +88,7 @@ class Platform:
         """Open everything in the order of need; the stack closes it in the opposite order."""
         mqtt_socket, http_socket = self._bind(opening)
         ground = self._lay_ground(opening)
-        tasks = await opening.enter_async_context(asyncio.TaskGroup())
+        tasks = await _open_tasks(opening)
         pushes = StatusPushes(
             self.settings, ground.registry, ground.sessions, tasks, ground.journal, ground.statistics, ground.ids
         )
@@ -197,3 +197,11 @@ async def _finish(activations: ActivationKeeper, store: SqliteStore, journal: Jo
     store.close()
     await asyncio.sleep(0)  # the last outcomes wait in the loop
     journal.write("stopped")
+
+
+async def _open_tasks(opening: AsyncExitStack) -> asyncio.TaskGroup:
+    """Open a group of tasks that hears nothing of what goes wrong elsewhere: it would make a group of it."""
+    tasks = asyncio.TaskGroup()
+    await tasks.__aenter__()
+    opening.push_async_callback(tasks.__aexit__, None, None, None)
+    return tasks

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from broker.access.listener import Listener
 from broker.auth.registry import Registry
+from broker.errors import SettingsError
 from broker.journal import Journal
 from broker.push.status_pushes import StatusPushes
 from broker.push.target import Target
@@ -163,6 +165,16 @@ async def test_failing_receiver_is_given_up_with_a_record_that_holds_no_url(tmp_
         assert (record["reason"], record["attempts"]) == ("unreachable", 2)
         assert record["target"] == f"127.0.0.1:{gone.port}"
     assert "open-sesame" not in (tmp_path / "platform.jsonl").read_text()
+
+
+async def test_platform_that_cannot_start_says_just_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise SettingsError("no devices today")
+
+    monkeypatch.setattr(Listener, "start", fail)
+    with pytest.raises(SettingsError, match="no devices today"):
+        async with running(tmp_path):
+            pass
 
 
 async def test_end_of_the_platform_is_no_news_of_a_device(tmp_path: Path, receiver: Receiver) -> None:
