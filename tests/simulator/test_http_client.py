@@ -176,6 +176,25 @@ async def test_idle_connection_is_closed_after_a_while(monkeypatch: pytest.Monke
     assert server.connections == 2
 
 
+async def test_connection_that_was_used_just_now_is_kept_when_an_older_one_is_closed() -> None:
+    async def after_a_while(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        await turns(20)
+        writer.write(OK)
+
+    async with served(after_a_while) as (client, server):
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(2):
+                tasks.create_task(client.call("GET", "/"), name="call")
+        older, newer = client._idle
+        older.used_at -= module.KEPT_S
+        assert client._sweeper
+        client._sweeper.cancel()
+        client._sweep()
+        assert client._idle == [newer]
+        await client.call("GET", "/")
+    assert server.connections == 2
+
+
 async def test_calls_share_a_bounded_number_of_connections() -> None:
     async def after_a_while(_request: bytes, writer: asyncio.StreamWriter) -> None:
         await turns(20)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections import Counter
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -16,7 +17,8 @@ from tests.support.commands import PlatformProcess, serving
 
 DEVICES = ("r1", "r2", "r3")
 SEED = int(os.environ.get("KEYTURN_RACES_SEED", "20"))
-RACES_S = 5.0
+RACES_S, LONGEST_S = 5.0, 30.0
+"""A busy machine takes longer until enough has happened."""
 
 
 async def stress(platform: PlatformProcess, seed: int) -> Facts:
@@ -30,10 +32,15 @@ async def stress(platform: PlatformProcess, seed: int) -> Facts:
         async with http.post("/_platform/devices", data=lines.encode(), headers=headers) as answer:
             assert answer.status == 200
         loop = asyncio.get_running_loop()
-        end = loop.time() + RACES_S
+        begun = loop.time()
+
+        def goes_on() -> bool:
+            passed_s = loop.time() - begun
+            return passed_s < RACES_S or (passed_s < LONGEST_S and not enough(facts))
+
         async with asyncio.TaskGroup() as tasks:
             for crowd in crowds:
-                crowd.run(tasks, lambda: loop.time() < end, addresses)
+                crowd.run(tasks, goes_on, addresses)
         async with http.get("/_platform/statistics") as answer:
             assert (await answer.json())["internal_errors"] == 0
     return facts
@@ -49,11 +56,18 @@ async def test_order_holds_whoever_races_whom(tmp_path: Path) -> None:
     assert_that_it_was_a_race(facts, records)
 
 
+def enough(facts: Facts) -> bool:
+    """Nothing is shown by a run in which too little happened."""
+    served = Counter(call.kind for call in facts.calls if call.is_served)
+    let_in = sum(one.code == 0 for one in facts.attempts)
+    refused = sum(bool(one.code) for one in facts.attempts)
+    return served["reset"] > 100 and min(served["frozen"], served["deleted"]) > 4 and min(let_in, refused) > 100
+
+
 def assert_that_it_was_a_race(facts: Facts, records: list[Record]) -> None:
-    """Nothing is shown by a run in which too little happened at the same time."""
-    cut = [one["reason"] for one in records if one["kind"] == "detached"]
-    assert min(cut.count("forced_reset"), cut.count("take_over")) > 20
-    assert min(cut.count("frozen"), cut.count("deleted")) > 0
-    assert sum(one.code == 0 for one in facts.attempts) > 100
-    assert sum(bool(one.code) for one in facts.attempts) > 100
+    """Sessions were cut for every reason, and devices were heard in between."""
+    cut = Counter(one["reason"] for one in records if one["kind"] == "detached")
+    assert enough(facts)
+    assert min(cut["forced_reset"], cut["take_over"]) > 20, cut
+    assert cut["frozen"] + cut["deleted"] > 0, cut
     assert sum(len(one.acknowledged) for one in facts.attempts) > 100
