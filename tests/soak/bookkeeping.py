@@ -1,7 +1,7 @@
 """What a platform must know after it was killed: all that it acknowledged, and of the rest each change whole or not."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,14 @@ class Known:
             self.retired.append(before)
         self.slots[slot] = (version + 1, secret)
 
+    def provisioned(self, primary: str, secondary: str) -> None:
+        if not self.exists:
+            self.created(primary)
+        else:
+            self.reset("primary", primary)
+        self.reset("secondary", secondary)
+        self.frozen = False
+
     def is_shown_as(self, shown: Shown | None) -> bool:
         if shown is None or not self.exists:
             return shown is None and not self.exists
@@ -67,14 +75,26 @@ class Books:
     def __init__(self) -> None:
         self.devices: dict[str, Known] = {}
         self.acknowledged = 0
-        self.resets: list[tuple[str, str, int, str]] = []
-        """Of each acknowledged reset its device, slot, version and secret."""
+        self.secrets: list[tuple[str, str, int, str]] = []
+        """Of each new secret that was acknowledged its device, slot, version and value."""
         self._unanswered: dict[str, Known] = {}
+        self._together: list[frozenset[str]] = []
         self._versions: dict[tuple[str, int, str, int], str] = {}
 
     def ask(self, after: Known) -> None:
         """A change is being asked for: this is what it would make of its device."""
         self._unanswered[after.device_id] = after
+
+    def ask_together(self, afters: Sequence[Known]) -> None:
+        """One change of several devices is being asked for: all of them or none."""
+        for after in afters:
+            self.ask(after)
+        self._together.append(frozenset(after.device_id for after in afters))
+
+    def acknowledge_together(self, device_ids: Collection[str]) -> None:
+        self._together.remove(frozenset(device_ids))
+        for device_id in device_ids:
+            self.acknowledge(device_id)
 
     def acknowledge(self, device_id: str, told: Shown | None = None) -> None:
         """The change was acknowledged: it must be there for ever. What was told is its secret, if it has a new one."""
@@ -83,9 +103,9 @@ class Books:
         after.adopt(told)
         self.devices[device_id] = after
         self._note(after)
-        if before.life == after.life:
-            changed = [slot for slot in after.slots if after.slots[slot] != before.slots.get(slot)]
-            self.resets += [(device_id, slot, *after.slots[slot]) for slot in changed]
+        is_new_life = before.life != after.life
+        changed = [slot for slot in after.slots if is_new_life or after.slots[slot] != before.slots.get(slot)]
+        self.secrets += [(device_id, slot, *after.slots[slot]) for slot in changed]
 
     def refuse(self, device_id: str) -> None:
         """The change was answered with an error: it must not be there."""
@@ -100,7 +120,7 @@ class Books:
 
     def compare(self, shown: Mapping[str, Shown]) -> list[str]:
         """Say what a platform lost, made up or did by halves; then go on from what it shows."""
-        problems = []
+        problems, changed = [], set()
         for device_id, before in self.devices.items():
             now, after = shown.get(device_id), self._unanswered.pop(device_id, None)
             if not before.is_shown_as(now):
@@ -108,8 +128,12 @@ class Books:
                     problems.append(f"{before.device_id}: {_told(now)}, expected {_told(before)} or {_told(after)}")
                     continue
                 self.devices[device_id] = after
+                changed.add(device_id)
             self.devices[device_id].adopt(now)
             problems += self._note(self.devices[device_id])
+        halved = [group for group in self._together if 0 < len(group & changed) < len(group)]
+        problems += [f"{sorted(group & changed)} alone of {sorted(group)}" for group in halved]
+        self._together.clear()
         return problems + [f"{one}: from nowhere" for one in shown.keys() - self.devices.keys()]
 
     def _note(self, known: Known) -> list[str]:

@@ -93,3 +93,26 @@ def test_deleted_device_retires_its_secrets_and_lives_anew_from_version_1(books:
     assert known.retired == ["one"]
     known.created("again")
     assert (known.life, known.slots) == (2, {"primary": (1, "again")})
+
+
+@pytest.mark.parametrize(("shown", "problems"), [(("d", "e"), 0), ((), 0), (("e",), 1)])
+def test_change_of_several_devices_is_there_for_all_or_for_none(shown: tuple[str, ...], problems: int) -> None:
+    books = Books()
+    for device_id in ("d", "e"):
+        books.devices[device_id] = Known(device_id)
+    afters = [books.copy("d"), books.copy("e")]
+    for after in afters:
+        after.provisioned("one", "other")
+    books.ask_together(afters)
+    there = {**BEFORE, "secondary": {"version": 1, "secret": "other"}}
+    assert len(books.compare(dict.fromkeys(shown, there))) == problems
+
+
+def test_provisioning_again_counts_on_and_unfreezes() -> None:
+    known = Known("d")
+    known.provisioned("one", "other")
+    known.frozen = True
+    known.provisioned("two", "another")
+    assert (known.life, known.frozen) == (1, False)
+    assert known.slots == {"primary": (2, "two"), "secondary": (2, "another")}
+    assert known.retired == ["one", "other"]

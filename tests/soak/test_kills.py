@@ -5,6 +5,7 @@ As many kills as there are twelfths of KEYTURN_SOAK's seconds, and five at least
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +14,7 @@ import aiohttp
 import pytest
 
 from broker.auth.registry import Secret
-from simulator.journal import read_journal
+from simulator.journal import Record, read_journal
 from tests.broker.rig import Client, connect
 from tests.soak.bookkeeping import Books, Known
 from tests.soak.settings import ROOM_S, SEED, SOAK_S
@@ -100,9 +101,18 @@ async def test_acknowledged_changes_survive_every_kill(tmp_path: Path) -> None:
 
 
 def check_journal(path: Path, books: Books) -> None:
-    """A reset was journalled before it was answered; the last line before a kill may be torn."""
+    """A secret was journalled before it was acknowledged; the last line before a kill may be torn."""
     records, _torn = read_journal(path)
-    resets = [one for one in records if one["kind"] == "reset"]
-    told = {(one["device"], one["slot"], one["version"], one["fingerprint"]) for one in resets}
-    answered = {(*about, version, Secret(secret, 0).fingerprint) for *about, version, secret in books.resets}
-    assert not answered - told
+    told = {mark for record in records for mark in marks(record)}
+    acknowledged = {(*about, Secret(secret, 0).fingerprint) for *about, secret in books.secrets}
+    assert not acknowledged - told
+
+
+def marks(record: Record) -> Iterator[tuple[str, str, int, str]]:
+    """The secrets that a record tells of: device, slot, version, fingerprint."""
+    if record["kind"] == "reset":
+        yield record["device"], record["slot"], record["version"], record["fingerprint"]
+    elif record["kind"] in ("created", "provisioned"):
+        for slot in ("primary", "secondary"):
+            if secret := record[slot]:
+                yield record["device"], slot, secret["version"], secret["fingerprint"]

@@ -9,6 +9,7 @@ import aiohttp
 from tests.soak.bookkeeping import GENERATED, Books, Known
 
 DEVICES_EACH = 3
+PRODUCT = "kills"
 V5 = "/v5/iot/p/devices"
 GONE = (aiohttp.ClientError, OSError)
 
@@ -29,10 +30,13 @@ class Writer:
         """Change one thing after the other; returns when the platform is gone."""
         try:
             while True:
-                if self._rng.random() < 0.1:
-                    await self._reset_all(http)
-                else:
-                    await self._change(http, self._rng.choice(self.device_ids))
+                match self._rng.choices(("one", "each", "together"), (80, 10, 10))[0]:
+                    case "one":
+                        await self._change(http, self._rng.choice(self.device_ids))
+                    case "each":
+                        await self._reset_all(http)
+                    case "together":
+                        await self._provision(http)
         except GONE:
             return
 
@@ -59,7 +63,7 @@ class Writer:
     async def _create(self, http: aiohttp.ClientSession, after: Known) -> None:
         secret = next(self.secrets)
         after.created(secret)
-        about = {"device_id": after.device_id, "product_id": "kills", "node_id": after.device_id}
+        about = {"device_id": after.device_id, "product_id": PRODUCT, "node_id": after.device_id}
         await self._ask(http, after, "POST", V5, {**about, "auth_info": {"secret": secret}})
 
     async def _reset(self, http: aiohttp.ClientSession, after: Known) -> None:
@@ -88,6 +92,22 @@ class Writer:
                 if "device_id" in told:
                     assert "secret" in told, told
                     self._books.acknowledge(told["device_id"])
+
+    async def _provision(self, http: aiohttp.ClientSession) -> None:
+        """Add or replace all devices, in one call: all of them or none."""
+        afters, lines = [], []
+        for device_id in self.device_ids:
+            after, primary, secondary = self._books.copy(device_id), next(self.secrets), next(self.secrets)
+            after.provisioned(primary, secondary)
+            afters.append(after)
+            about = {"device_id": device_id, "product_id": PRODUCT, "node_id": device_id}
+            lines.append(json.dumps({**about, "primary": primary, "secondary": secondary}))
+        self._books.ask_together(afters)
+        sent = "\n".join(lines).encode()
+        headers = {"Content-Type": "application/x-ndjson"}
+        async with http.post("/_platform/devices", data=sent, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+        self._books.acknowledge_together(self.device_ids)
 
     async def _ask(
         self, http: aiohttp.ClientSession, after: Known, method: str, path: str, body: object = None, slot: str = ""

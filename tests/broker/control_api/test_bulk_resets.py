@@ -1,6 +1,7 @@
 """Many resets in one call: a line a device, in waves, and nothing of one device's trouble to another."""
 
 import json
+import time
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -100,23 +101,22 @@ async def test_without_force_the_sessions_live_on(rig: Rig) -> None:
 
 async def test_waves_begin_at_the_pace_that_was_asked_for(rig: Rig) -> None:
     await rig.provision(*FLEET)
+    sent = time.monotonic()
     await lines(rig, device_ids=FLEET, pace={"size": 8, "every": 0.3})
-    at = [one["t"] for one in rig.records("reset")]
-    assert len(at) == 20
-    for number in range(0, 20, 8):
-        wave = at[number : number + 8]
-        assert wave[0] - at[0] >= number / 8 * 0.3 - 0.15
-        assert wave[-1] < at[0] + (number / 8 + 1) * 0.3 + 0.15
+    at = {one["device"]: one["t"] for one in rig.records("reset")}
+    assert len(at) == len(FLEET)
+    for number, device_id in enumerate(FLEET):
+        assert at[device_id] >= sent + number // 8 * 0.3
 
 
 async def test_caller_who_goes_away_stops_the_waves_to_come(rig: Rig) -> None:
     await rig.provision(*FLEET)
-    body = {"device_ids": FLEET, "pace": {"size": 2, "every": 0.2}}
+    body = {"device_ids": FLEET, "pace": {"size": 2, "every": 0.5}}
     answer = await rig.http.post(RESETS, json=body)
     told = [json.loads(await answer.content.readline()) for _ in range(2)]
     answer.close()
     assert [one["device_id"] for one in told] == FLEET[:2]
-    await lines(rig, device_ids=["d1", *FLEET[-2:]], pace={"size": 1, "every": 0.3})  # three waves' time
+    await lines(rig, device_ids=["d1", *FLEET[-2:]], pace={"size": 1, "every": 0.4})  # a wave's time, and more
     assert [one["device"] for one in rig.records("reset")] == [*FLEET[:2], "d1", *FLEET[-2:]]
     assert (await rig.statistics())["internal_errors"] == 0
 
