@@ -13,23 +13,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from broker import VERSION
-from broker.control_api.described_errors import (
-    ANSWERS_OF_ALL,
-    HEADERS,
-    Refusal,
-    answers,
-    common,
-    is_tenants,
-    refusal_of,
-)
+from broker.control_api.described_errors import ANSWERS_OF_ALL, HEADERS, answers, common, is_tenants, sample
 from broker.control_api.documented import JSON, KEY, LINES_OF_JSON, Documented, documented
 from broker.control_api.errors import InvalidBody, MalformedBody, json_response
-from broker.errors import InvalidInput
+from broker.errors import BrokerError, InvalidInput
 
 Json = dict[str, Any]
 REF = "#/components/schemas/{model}"
 ABOUT = (
-    "A local platform for tests, shaped like Huawei Cloud IoTDA, and its own administration under /_platform. "
+    "A local platform for tests, shaped like Huawei Cloud IoTDA (/v5) and ROMA Connect LINK (/v2), and its own "
+    "administration under /_platform. "
     "What a platform wants of its callers is its own setting: nothing, X-Auth-Token, a signature, or either. "
     "A path or method that is not listed here is answered with 404 or 405 and the same kind of body."
 )
@@ -43,10 +36,12 @@ SECURITY = {
     },
 }
 REQUEST_ID = {"description": "Never used twice.", "required": True, "schema": {"type": "string", "minLength": 1}}
-ERROR = {
+ERROR_TEXTS = {"error_code": {"type": "string"}, "error_msg": {"type": "string"}}
+ERROR = {"type": "object", "properties": ERROR_TEXTS, "required": ["error_code", "error_msg"]}
+ROMA_ERROR = {
     "type": "object",
-    "properties": {"error_code": {"type": "string"}, "error_msg": {"type": "string"}},
-    "required": ["error_code", "error_msg"],
+    "properties": {**ERROR_TEXTS, "request_id": {"type": "string", "description": "As in X-Request-Id."}},
+    "required": ["error_code", "error_msg", "request_id"],
 }
 INSTANCE = {"name": "Instance-Id", "in": "header", "required": False, "schema": {"type": "string"}}
 
@@ -79,7 +74,7 @@ def describe(routes: Sequence[BaseRoute]) -> Json:
         "security": [{}, *({name: []} for name in SECURITY)],
         "paths": paths,
         "components": {
-            "schemas": {"Error": ERROR, **components},
+            "schemas": {"Error": ERROR, "RomaError": ROMA_ERROR, **components},
             "headers": {"RequestId": REQUEST_ID},
             "responses": ANSWERS_OF_ALL,
             "securitySchemes": SECURITY,
@@ -174,16 +169,15 @@ class _Operation:
         good: Json = {"description": HTTPStatus(says.status).phrase, "headers": HEADERS}
         if says.answer is not None:
             good["content"] = {says.answer_media: {"schema": schemas[says.answer, "serialization"]}}
-        return {str(says.status): good, **answers(self._refusals())}
+        return {str(says.status): good, **answers(self._refusals(), self.method.upper(), self.path)}
 
-    def _refusals(self) -> Iterator[Refusal]:
+    def _refusals(self) -> Iterator[BrokerError]:
         yield from common(self.path)
-        yield from map(refusal_of, self._says.errors)
+        yield from map(sample, self._says.errors)
         if self._query is not None:
-            yield refusal_of(InvalidInput)
+            yield InvalidInput()
         if self._says.body is not None:
-            yield refusal_of(InvalidBody)
-            yield refusal_of(MalformedBody)
+            yield from (InvalidBody(), MalformedBody())
 
 
 def _query_of(route: RouteContext, says: Documented) -> type[BaseModel] | None:

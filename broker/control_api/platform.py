@@ -27,7 +27,7 @@ from broker.control_api.platform_answers import (
 )
 from broker.control_api.provisioning import DeviceLine, parse_devices
 from broker.control_api.services import Services
-from broker.errors import CommandTimeout, DeviceOffline, InvalidInput, UnknownDevice
+from broker.errors import CommandTimeout, DeviceExists, DeviceOffline, InvalidInput, UnknownDevice
 from broker.journal import Journal
 
 EVENTS_PER_CHUNK = 500
@@ -92,7 +92,7 @@ def router(services: Services) -> APIRouter:
         devices = [listed(one, services.sessions.get(one.device_id), secrets=whole) for one in services.registry]
         return json_response({"count": len(devices), "devices": devices})
 
-    @api.post("/devices", **documented(body=DeviceLine, body_is_lines=True, answer=Provisioned))
+    @api.post("/devices", **documented(body=DeviceLine, body_is_lines=True, answer=Provisioned, errors=[DeviceExists]))
     async def provision(request: Request) -> Response:
         count = await services.rotation.provision(parse_devices(await request.body(), services.registry.protocol_of))
         return json_response({"provisioned": count})

@@ -52,7 +52,7 @@ class ShownSession(BaseModel):
     connected_at: datetime
     client_id: str
     peer: str
-    mqtt: Literal["3.1.1", "5"]
+    mqtt: Literal["3.1", "3.1.1", "5"]
 
 
 class SessionList(BaseModel):

@@ -13,9 +13,14 @@ from broker.errors import BrokerError, InvalidInput, StoreError
 ROMA_PATHS = "/v2/"
 
 
+def is_roma(path: str) -> bool:
+    """Whether a path is of ROMA LINK; all others are answered as IoTDA does."""
+    return path.startswith(ROMA_PATHS)
+
+
 def refusal(error: BrokerError, scope: Scope) -> Response:
     """Build the answer to a request that cannot be served."""
-    if scope["path"].startswith(ROMA_PATHS):
+    if is_roma(scope["path"]):
         status, code, text = roma_errors.vendors(error, scope["method"], scope["path"])
         body = {"error_code": code, "error_msg": text, "request_id": scope["state"]["request_id"]}
         return json_response(body, status)

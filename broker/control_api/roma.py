@@ -24,7 +24,7 @@ from broker.control_api.roma_models import (
     ResetAuthentication,
     UpdateDevice,
 )
-from broker.control_api.roma_query import parse_query
+from broker.control_api.roma_query import RomaDeviceQuery, parse_query
 from broker.control_api.services import Services
 from broker.errors import InvalidInput, ResourceInUse, StoreError, UnknownResource
 
@@ -86,7 +86,7 @@ def _serve_devices(api: APIRouter, services: Services) -> None:
         device = await roma.create_device(wanted.device(_product_id(services, wanted.product)))
         return _answer(answers.device(device, instance_id), 201)
 
-    @api.get(DEVICES, **documented(answer=DevicePage, errors=(InvalidInput,)))
+    @api.get(DEVICES, **documented(query=RomaDeviceQuery, answer=DevicePage))
     async def list_devices(instance_id: str, request: Request) -> Response:
         require_trust(request.headers, callers_are_known=services.callers.are_known)
         found, total = parse_query(request.query_params).select(

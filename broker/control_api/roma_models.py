@@ -114,10 +114,10 @@ class ProductAnswer(BaseModel):
     model: str
     product_type: int
     protocol_type: int
-    description: str | None
-    device_type: str | None
-    version: str | None
-    data_format: int | None
+    description: str | None = None
+    device_type: str | None = None
+    version: str | None = None
+    data_format: int | None = None
     created_datetime: int
     authentication: AuthenticationAnswer
 
@@ -144,11 +144,11 @@ class DeviceAnswer(BaseModel):
     app_id: str
     status: Status
     online_status: Literal[0, 1, 2]
-    description: str | None
+    description: str | None = None
     authentication: AuthenticationAnswer
     tags: list[str]
     created_datetime: int
-    last_login_datetime: int | None
+    last_login_datetime: int | None = None
     connect_address: str
     node_type: int
     device_type: int

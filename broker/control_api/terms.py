@@ -49,7 +49,8 @@ def _rounded_down(number: object) -> object:
     return floor(number) if isinstance(number, float) and isfinite(number) else number
 
 
-Oid = Annotated[int, BeforeValidator(_rounded_down), Field(ge=0, le=99_999_999_999_999_999)]
+OID = WithJsonSchema({"type": "number", "minimum": 0, "maximum": 99_999_999_999_999_999})
+Oid = Annotated[int, BeforeValidator(_rounded_down), Field(ge=0, le=99_999_999_999_999_999), OID]
 """An id of ROMA LINK; in a body it is rounded down (huaweicloudsdkroma, model/batch_freeze_devices_request_body.py)."""
 
 RomaDeviceName = Annotated[

@@ -15,7 +15,11 @@ from broker.settings import Settings
 Json = dict[str, Any]
 ANSWERS, BODIES = "answers", "bodies"
 JSON = "application/json"
-NO_OPERATION = {"content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
+NO_OPERATION = {
+    family: {"content": {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+    for family, schema in ((False, "Error"), (True, "RomaError"))
+}
+"""By whether a path is of ROMA LINK."""
 
 
 class Description:
@@ -43,7 +47,11 @@ class Description:
         """Say what of an answer is not described; `headers` by their lower-case names."""
         found = [] if headers.get("x-request-id") else ["no X-Request-Id"]
         answers = self._operation(method, target).get("responses")
-        answer = NO_OPERATION if answers is None and status >= 400 else (answers or {}).get(str(status))
+        answer = (
+            NO_OPERATION[target.startswith("/v2/")]
+            if answers is None and status >= 400
+            else (answers or {}).get(str(status))
+        )
         if answer is None:
             return [*found, f"{status} is not described"]
         content = self._resolved(answer).get("content", {})

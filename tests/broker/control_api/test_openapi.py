@@ -59,6 +59,8 @@ async def test_every_body_and_every_answer_but_an_empty_one_has_a_shape(rig: Rig
     empty = {name for name, one in found.items() for code in one["responses"] if code[0] == "2" and not content(one)}
     assert empty == {
         "POST /_platform/shutdown",
+        "DELETE /v2/{project_id}/link/instances/{instance_id}/devices/{device_id}",
+        "DELETE /v2/{project_id}/link/instances/{instance_id}/products/{product_id}",
         "DELETE /v5/iot/{project_id}/devices/{device_id}",
         "DELETE /v5/iot/{project_id}/devices/{device_id}/messages/{message_id}",
         "DELETE /v5/iot/{project_id}/routing-rule/actions/{action_id}",
