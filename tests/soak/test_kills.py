@@ -5,6 +5,7 @@ As many kills as there are twelfths of KEYTURN_SOAK's seconds, and five at least
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -69,9 +70,8 @@ async def die_young(flags: list[str], rng: Random) -> None:
     process = await spawn_platform(*flags)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(rng.uniform(0.0, 2.0)):
-            await until_ready(process)
-    process.kill()
-    await process.wait()
+            await (await until_ready(process)).kill()
+    assert process.returncode == -signal.SIGKILL
 
 
 async def test_acknowledged_changes_survive_every_kill(tmp_path: Path) -> None:

@@ -88,10 +88,17 @@ async def spawn_platform(
 
 
 async def until_ready(process: asyncio.subprocess.Process) -> PlatformProcess:
+    """Wait for the ready line; one that does not come costs the process its life."""
     assert process.stdout is not None
-    async with asyncio.timeout(START_TIMEOUT_S):
-        line = await process.stdout.readline()
-    assert line, "the platform did not start"
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            line = await process.stdout.readline()
+        assert line, "the platform did not start"
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
     return PlatformProcess(process, json.loads(line))
 
 
