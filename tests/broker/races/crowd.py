@@ -15,6 +15,8 @@ from tests.broker.rig import DEADLINE_S
 CONNECTORS, RESETTERS = 4, 2
 REMEMBERED = 6
 NODE = "node"
+DEVICES = "/v5/iot/p/devices"
+UNKNOWN = 404
 
 
 class Crowd:
@@ -23,6 +25,7 @@ class Crowd:
     def __init__(self, device_id: str, mqtt_port: int, http_port: int, facts: Facts, rng: Random) -> None:
         self.facts = facts
         self._device_id = device_id
+        self._device = f"{DEVICES}/{device_id}"
         self._mqtt_port = mqtt_port
         self._http_port = http_port
         self._rng = rng
@@ -108,10 +111,15 @@ class Crowd:
             slot = rng.choice(("primary", "secondary"))
             secret = next(self._secrets)
             self._known[slot].append(secret)
-            body = {"secret": secret, "secret_type": slot.upper(), "force_disconnect": rng.random() < 0.6}
             call = Call("reset", self._device_id, 0.0, slot=slot, fingerprint=fingerprint(secret))
-            call.forced = bool(body["force_disconnect"])
-            await self._call(line, call, "POST", f"/{self._device_id}/action?action_id=resetSecret", body)
+            call.forced = rng.random() < 0.6
+            how = {"secret_type": slot.upper(), "force_disconnect": call.forced}
+            if rng.random() < 0.3:
+                body = {**how, "resets": [{"device_id": self._device_id, "secret": secret}]}
+                await self._call(line, call, "POST", "/_platform/devices/reset-secrets", body)
+            else:
+                path = f"{self._device}/action?action_id=resetSecret"
+                await self._call(line, call, "POST", path, {**how, "secret": secret})
             await asyncio.sleep(rng.uniform(0.0, 0.02))
         line.close()
 
@@ -121,12 +129,12 @@ class Crowd:
         while goes_on():
             await asyncio.sleep(rng.uniform(0.02, 0.15))
             if rng.random() < 0.7:
-                await self._call(line, Call("frozen", self._device_id, 0.0), "POST", f"/{self._device_id}/freeze", {})
+                await self._call(line, Call("frozen", self._device_id, 0.0), "POST", f"{self._device}/freeze", {})
                 await asyncio.sleep(rng.uniform(0.0, 0.03))
                 call = Call("unfrozen", self._device_id, 0.0)
-                await self._call(line, call, "POST", f"/{self._device_id}/unfreeze", {})
+                await self._call(line, call, "POST", f"{self._device}/unfreeze", {})
             else:
-                await self._call(line, Call("deleted", self._device_id, 0.0), "DELETE", f"/{self._device_id}", {})
+                await self._call(line, Call("deleted", self._device_id, 0.0), "DELETE", self._device, {})
                 await asyncio.sleep(rng.uniform(0.0, 0.03))
                 await self._create(line)
         line.close()
@@ -136,16 +144,18 @@ class Crowd:
         self._known["primary"].append(secret)
         call = Call("created", self._device_id, 0.0, slot="primary", fingerprint=fingerprint(secret))
         about = {"device_id": self._device_id, "product_id": self._device_id, "node_id": NODE}
-        await self._call(line, call, "POST", "", {**about, "auth_info": {"secret": secret}})
+        await self._call(line, call, "POST", DEVICES, {**about, "auth_info": {"secret": secret}})
 
     async def _call(self, line: CallerLine, call: Call, method: str, path: str, body: object) -> None:
-        def answered(status: int, request_id: str) -> None:
+        def answered(status: int, request_id: str, told: bytes) -> None:
+            """Of many devices' resets each fails alone, in an answer that is none of failure."""
             call.still_open = self._open()
-            call.replied, call.status, call.request_id = time.monotonic(), status, request_id
+            call.replied, call.request_id = time.monotonic(), request_id
+            call.status = UNKNOWN if b"error_code" in told else status
 
         call.sent = time.monotonic()
         async with asyncio.timeout(DEADLINE_S):
-            await line.call(method, f"/v5/iot/p/devices{path}", body, answered)
+            await line.call(method, path, body, answered)
         self.facts.calls.append(call)
 
     async def _caller(self) -> CallerLine:

@@ -10,6 +10,7 @@ from tests.broker.rig import connect
 from wire.mqtt import FROM_SERVER, ConnAck, Decoder, PubAck, Publish
 
 ESTABLISHED = 1
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 class DeviceLine(asyncio.Protocol):
@@ -75,18 +76,21 @@ class CallerLine(asyncio.Protocol):
             return
         status, *lines = head.decode().lower().split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines)
-        if len(body) < int(headers.get("content-length", 0)):
+        if "transfer-encoding" in headers:
+            if not body.endswith(LAST_CHUNK):
+                return
+        elif len(body) < int(headers.get("content-length", 0)):
             return
         self._received = b""
-        self._answered(int(status.split()[1]), headers["x-request-id"])
+        self._answered(int(status.split()[1]), headers["x-request-id"], body)
         self._reply.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._reply.done():
             self._reply.set_exception(EOFError("the platform hung up on a call"))
 
-    async def call(self, method: str, path: str, body: object, answered: Callable[[int, str], None]) -> None:
-        """Call, and wait for the reply; `answered` is told its status and its request id."""
+    async def call(self, method: str, path: str, body: object, answered: Callable[[int, str, bytes], None]) -> None:
+        """Call, and wait for the reply; `answered` is told its status, its request id and its body, chunks and all."""
         self._answered = answered
         self._reply = asyncio.get_running_loop().create_future()
         data = json.dumps(body).encode()
