@@ -1,12 +1,13 @@
 """Devices of ROMA LINK at the MQTT port, and what every change does to their sessions."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.broker.link import OTHER, PASSWORD, USER_NAME, Link, login, plain
+from tests.broker.link import OTHER, PASSWORD, PRODUCT, USER_NAME, Link, login, plain
 from tests.broker.rig import Client, FakeClock, Rig, connect, running
 from wire.mqtt import ConnAck, PubAck, Publish, SubAck, Subscribe
 
@@ -265,6 +266,29 @@ async def test_all_of_it_is_there_after_a_restart(tmp_path: Path) -> None:
             (session,) = (await rig.sessions()).values()
             assert (session["secret_version"], session["current"]) == (2, True)
         assert (await link.device(1))["id"] == 2
+
+
+async def test_database_that_refuses_leaves_everything_as_it_is(tmp_path: Path) -> None:
+    async with running(tmp_path, db=tmp_path / "k.db", busy_timeout_s=0.05) as rig:
+        link = Link(rig)
+        device = await link.device((await link.product())["id"])
+        other = sqlite3.connect(tmp_path / "k.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        for method, path, body in (
+            ("PUT", "devices/1/authentication", {}),
+            ("PUT", "products/1/authentication", {}),
+            ("PUT", "devices/1", {"status": 1}),
+            ("DELETE", "devices/1", None),
+            ("POST", "products", {**PRODUCT, "name": "valves"}),
+        ):
+            answer = await link.call(method, path, body)
+            assert (answer.status, answer.body["error_code"]) == (500, "SCB.00000000")
+            assert answer.body["error_msg"] == "Internal Server Error"
+        other.close()
+        assert [one["kind"] for one in rig.records()] == ["header", "product_created", "created"]
+        async with await rig.login(login(device)):
+            pass
+        assert (await rig.statistics())["store_errors"] == 5
 
 
 async def test_resets_at_once_are_each_in_force_in_their_turn(link: Link, device: dict[str, Any]) -> None:

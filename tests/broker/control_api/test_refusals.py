@@ -112,6 +112,13 @@ async def test_page_of_another_machine_and_body_that_is_too_large_are_refused(ri
     assert is_vendors(large, path)
 
 
+async def test_body_for_nothing_that_is_served_is_not_looked_at(rig: Rig) -> None:
+    for path in ("/v2/p/apic/instances/i/apis", f"{BASE}/devices/1/shadow"):
+        answer = await rig.call("POST", path, b"{}", {"Content-Type": "text/plain"})
+        assert (answer.status, answer.body["error_msg"]) == (404, "Not Found")
+        assert is_vendors(answer, path)
+
+
 TARGETS = [
     ("GET", "/v2/", 404),
     ("GET", "/v2/p/apic/instances/i/apis", 404),
