@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -118,23 +119,24 @@ async def _endpoint(platform: Platform, told: dict[str, Any] | None) -> Endpoint
 @asynccontextmanager
 async def _collecting(control: Control, path: Path) -> AsyncIterator[None]:
     """Write the platform's journal to a file as it streams; leave when all of it has come."""
-    with path.open("wb") as file:
+    with path.open("wb", buffering=0) as file:
         collector = _Collector(control, file)
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(collector.collect(), name="platform.journal")
             try:
                 yield
             finally:
-                with contextlib.suppress(TimeoutError, PlatformUnreachable):
-                    async with asyncio.timeout(COLLECT_TIMEOUT_S):
-                        await collector.complete()
+                if not task.done():
+                    with contextlib.suppress(TimeoutError, PlatformUnreachable):
+                        async with asyncio.timeout(COLLECT_TIMEOUT_S):
+                            await collector.complete()
                 task.cancel()
 
 
 class _Collector:
     """Follows a platform's journal through lost connections and restarts: each record once."""
 
-    def __init__(self, control: Control, file: BinaryIO) -> None:
+    def __init__(self, control: Control, file: FileIO) -> None:
         self._control = control
         self._file = file
         self._run = ""
@@ -157,5 +159,12 @@ class _Collector:
             self._run, self._last = str(record["run"]), 0
         if number > self._last:
             self._last = number
-            self._file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-            self._file.flush()
+            self._write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+
+    def _write(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            why = f"{self._file.name}: cannot be written: {error.strerror}"
+            raise UsageError(f"{why}: without its journal a run cannot be judged") from error

@@ -4,7 +4,7 @@ from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -31,7 +31,7 @@ class ResetSecret(BaseModel):
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
-    secret: CheckedLater | None = None
+    secret: CheckedLater | None = Field(default=None, repr=False)
     force_disconnect: bool | None = None
     secret_type: Literal["PRIMARY", "SECONDARY"] | None = None
 

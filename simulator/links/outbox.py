@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wire.mqtt import Properties, Publish, Subscribe
 
@@ -16,7 +16,7 @@ class Message:
 
     seq: int
     topic: str
-    payload: bytes
+    payload: bytes = field(repr=False)
     packet_id: int = 0
 
 

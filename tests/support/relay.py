@@ -22,14 +22,15 @@ class Passed:
 class Relay:
     """Passes bytes on as they come, both ways; what ends on one side ends on the other."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, to_port: int) -> None:
+        self._to_port = to_port
         self._links = 0
+        self.port = 0
         self.passed: list[Passed] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link, self._links = self._links, self._links + 1
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._pass(link, reader, up_writer, from_device=True), name="relay.up")
             tasks.create_task(self._pass(link, up_reader, writer, from_device=False), name="relay.down")
@@ -50,7 +51,8 @@ class Relay:
 
 @asynccontextmanager
 async def relayed(host: str, port: int, to_port: int) -> AsyncIterator[Relay]:
-    """Relay `host:port` to a port of 127.0.0.1."""
+    """Relay `host:port`, or any free port for 0, to a port of 127.0.0.1."""
     relay = Relay(to_port)
-    async with await asyncio.start_server(relay.serve, host, port):
+    async with await asyncio.start_server(relay.serve, host, port) as server:
+        relay.port = server.sockets[0].getsockname()[1]
         yield relay
