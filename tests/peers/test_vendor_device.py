@@ -1,7 +1,6 @@
 """A device as the vendor's SDK makes them, on the platform: the SDK itself, and the stand-in that CI can run."""
 
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +9,7 @@ from typing import Any
 import pytest
 
 from tests.broker.rig import PRIMARY, Rig, running
-from tests.peers.device_programs import (
-    CHECKOUT_VARIABLE,
-    MQTT_PORT,
-    PAHO_OF_THE_SDK,
-    PROGRAMS,
-    DeviceProgram,
-    RunningDevice,
-    make_environment,
-    own_host,
-    switched_on,
-)
+from tests.peers.device_programs import MQTT_PORT, DeviceProgram, RunningDevice, own_host, switched_on
 from tests.support.relay import Passed, Relay, relayed
 from tests.support.waiting import until
 from wire.mqtt import ConnAck, Connect, PubAck, Publish, Subscribe
@@ -36,28 +25,6 @@ PATIENCE_S = 15.0
 
 FIRST_RETRY_S = (1.0 + 1.0 + 0.8, 1.0 + 1.0 + 1.0 + 0.7)
 """A second after every CONNECT, one before every retry, and 0.8 to 1.0; a busy machine may add to that."""
-
-
-@pytest.fixture(scope="session")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> DeviceProgram:
-    python = make_environment(tmp_path_factory.mktemp("stand-in") / "venv", PAHO_OF_THE_SDK)
-    return DeviceProgram(python, (str(PROGRAMS / "stand_in.py"),))
-
-
-@pytest.fixture(scope="session")
-def vendors_sdk(tmp_path_factory: pytest.TempPathFactory) -> DeviceProgram:
-    checkout = os.environ.get(CHECKOUT_VARIABLE)
-    if not checkout:
-        pytest.skip(f"{CHECKOUT_VARIABLE} names no checkout of huaweicloud/huaweicloud-iot-device-sdk-python")
-    pins = Path(checkout, "requirement/requirements.txt")
-    python = make_environment(tmp_path_factory.mktemp("sdk") / "venv", "-r", str(pins))
-    return DeviceProgram(python, (str(PROGRAMS / "vendor.py"), checkout))
-
-
-@pytest.fixture(params=["stand_in", "vendors_sdk"])
-def program(request: pytest.FixtureRequest) -> DeviceProgram:
-    found: DeviceProgram = request.getfixturevalue(request.param)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
