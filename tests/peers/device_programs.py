@@ -53,8 +53,14 @@ class RunningDevice:
 
     def issue(self, secret: str) -> None:
         """Give the device a secret by a way that is neither the platform nor its link."""
+        self._say({"secret": secret})
+
+    def ask_for_the_time(self) -> None:
+        self._say({})
+
+    def _say(self, what: dict[str, str]) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"secret": secret}).encode() + b"\n")
+        self.process.stdin.write(json.dumps(what).encode() + b"\n")
 
 
 def make_environment(folder: Path, *requirements: str) -> Path:

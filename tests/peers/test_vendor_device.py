@@ -1,6 +1,7 @@
 """A device as the vendor's SDK makes them, on the platform: the SDK itself, and the stand-in that CI can run."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ SYSTEM = "$oc/devices/d1/sys/"
 CONNACK_S = 1.0
 AT_ONCE_S = 0.5
 PATIENCE_S = 15.0
+CLOCK_GRAIN_MS = 1
+"""Either side may cut off or round its milliseconds."""
 
 FIRST_RETRY_S = (1.0 + 1.0 + 0.8, 1.0 + 1.0 + 1.0 + 0.7)
 """A second after every CONNECT, one before every retry, and 0.8 to 1.0; a busy machine may add to that."""
@@ -102,6 +105,16 @@ async def test_device_that_never_subscribes_gets_everything_exactly_once(stage: 
     assert not stage.passed(Subscribe)
 
 
+async def test_device_that_asks_for_the_time_is_told(stage: Stage, program: DeviceProgram) -> None:
+    async with switched_on(program, stage.host, "d1", PRIMARY) as device:
+        await stage.accepted()
+        device.ask_for_the_time()
+        await stage.arrival(lambda: device.received, "the time is told")
+        told = milliseconds()
+    ((sent, received, answered),) = (one["time"] for one in device.received)
+    assert sent - CLOCK_GRAIN_MS <= received <= answered <= told + CLOCK_GRAIN_MS
+
+
 async def test_forced_reset_cuts_and_the_device_tries_at_once_and_then_ever_later(
     stage: Stage, program: DeviceProgram
 ) -> None:
@@ -133,7 +146,9 @@ async def test_stand_in_is_on_the_wire_what_the_vendors_sdk_is(
                 await one_story(stage, device)
             await stage.arrival(lambda stage=stage: rig.records("detached")[1:], "the platform sees the end")
             journal = [shown(record) for record in rig.records() if record.get("device") == "d1"]
-            traces.append((device.received, [shape(one) for one in relay.passed if one.from_device], journal))
+            traces.append(
+                (list(map(outline, device.received)), [shape(one) for one in relay.passed if one.from_device], journal)
+            )
     for of_the_sdk, of_the_stand_in in zip(*traces, strict=True):
         assert of_the_sdk == of_the_stand_in
 
@@ -147,6 +162,8 @@ async def one_story(stage: Stage, device: RunningDevice) -> None:
     await stage.arrival(lambda: uplinks(stage, "properties/set/response/request_id=7"), "the properties are set")
     await stage.send("properties/get/request_id=8", {"service_id": "light"})
     await stage.arrival(lambda: uplinks(stage, "properties/get/response/request_id=8"), "the properties are told")
+    device.ask_for_the_time()
+    await stage.arrival(lambda: "time" in device.received[-1], "the time is told")
     await reset_and_return(stage, device)
 
 
@@ -158,6 +175,10 @@ async def reset_and_return(stage: Stage, device: RunningDevice) -> None:
     await stage.arrival(lambda: stage.passed(ConnAck, 2), "a second refusal")
     device.issue(NEW)
     await stage.arrival(lambda: stage.passed(PubAck, 3)[1:], "the device is back and has said so")
+
+
+def milliseconds() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def uplinks(stage: Stage, path: str, link: int = 0) -> list[bytes]:
@@ -184,12 +205,12 @@ def shape(one: Passed) -> tuple[object, ...]:
 
 def outline(value: object, key: str = "") -> object:
     """A payload with its times taken out."""
+    if key in ("event_time", "timestamp", "device_send_time", "time"):
+        return sorted({"digit" if char.isdigit() else char for char in str(value)})
     if isinstance(value, dict):
         return {name: outline(part, name) for name, part in value.items()}
     if isinstance(value, list):
         return [outline(part) for part in value]
-    if key in ("event_time", "timestamp"):
-        return sorted({"digit" if char.isdigit() else char for char in str(value)})
     return "connect complete" if str(value).startswith("connect complete, the uri is 127.83.") else value
 
 

@@ -30,7 +30,7 @@ def tell(**fields):
 class StandIn:
     def __init__(self, host, device_id, secret):
         self.host, self.device_id, self.secret = host, device_id, secret
-        self.lost_at = None
+        self.client = self.lost_at = None
         self.was_accepted = False
         self.is_first = True
 
@@ -68,7 +68,7 @@ class StandIn:
     def on_connect(self, client, _data, _flags, code, _properties):
         if code.is_failure:
             return
-        self.was_accepted = True
+        self.was_accepted, self.client = True, client
         if self.is_first:
             self.is_first = False
             threading.Timer(AFTER_CONNECT_S, tell, kwargs={"connected": 0}).start()
@@ -78,9 +78,15 @@ class StandIn:
 
     def log(self, client, timestamp, content):
         paras = {"timestamp": timestamp, "type": "DEVICE_STATUS", "content": content}
+        self.event(client, "$log", "log_report", paras)
+
+    def ask_for_the_time(self):
+        self.event(self.client, "$time_sync", "time_sync_request", {"device_send_time": milliseconds()})
+
+    def event(self, client, service_id, event_type, paras):
         event = {
-            "service_id": "$log",
-            "event_type": "log_report",
+            "service_id": service_id,
+            "event_type": event_type,
             "event_time": time.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "event_id": "",
             "paras": paras,
@@ -105,9 +111,18 @@ class StandIn:
                 tell(get=body["service_id"])
                 service = {"service_id": body["service_id"], "properties": {"level": 7}, "event_time": None}
                 answer = {"services": [service]}
+            case "events/down":
+                self.on_events(body["services"])
+                return
             case _:
                 return
         self.publish(client, f"{kind}/response/request_id={request_id}", answer)
+
+    def on_events(self, services):
+        for service in services:
+            if service["event_type"] == "time_sync_response":
+                paras = service["paras"]
+                tell(time=[int(paras[key]) for key in ("device_send_time", "server_recv_time", "server_send_time")])
 
     def publish(self, client, path, body):
         client.publish(f"$oc/devices/{self.device_id}/sys/{path}", json.dumps(body), qos=1)
@@ -122,7 +137,11 @@ def main():
     device = StandIn(first["host"], first["device_id"], first["secret"])
     threading.Thread(target=device.run, daemon=True).start()
     for line in sys.stdin:
-        device.secret = json.loads(line)["secret"]
+        wanted = json.loads(line)
+        if "secret" in wanted:
+            device.secret = wanted["secret"]
+        else:
+            device.ask_for_the_time()
     os._exit(0)  # in the middle of whatever it waits for
 
 

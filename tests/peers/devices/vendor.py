@@ -1,8 +1,8 @@
 """A device on the vendor's own SDK, started by tests in a virtual environment of its own.
 
 The argument is a checkout of github.com/huaweicloud/huaweicloud-iot-device-sdk-python. Reads JSON lines: first host,
-device_id and secret, later {"secret": …} for a new one. Writes JSON lines: that the first connect is over, and what
-came down.
+device_id and secret, later {"secret": …} for a new one, or {} to ask for the time. Writes JSON lines: that the first
+connect is over, and what came down.
 """
 
 import json
@@ -21,6 +21,7 @@ from iot_device_sdk_python.client.listener.property_listener import PropertyList
 from iot_device_sdk_python.client.request.command_response import CommandRsp
 from iot_device_sdk_python.client.request.service_property import ServiceProperty
 from iot_device_sdk_python.iot_device import IotDevice
+from iot_device_sdk_python.timesync.time_sync_listener import TimeSyncListener
 
 
 def tell(**fields):
@@ -28,7 +29,7 @@ def tell(**fields):
     sys.stdout.flush()
 
 
-class Application(CommandListener, DeviceMessageListener, PropertyListener):
+class Application(CommandListener, DeviceMessageListener, PropertyListener, TimeSyncListener):
     """What a customer writes on top of the SDK: it answers everything."""
 
     def __init__(self, client):
@@ -51,6 +52,9 @@ class Application(CommandListener, DeviceMessageListener, PropertyListener):
         tell(get=service_id)
         self._client.respond_properties_get(request_id, [ServiceProperty(service_id, {"level": 7})])
 
+    def on_time_sync_response(self, device_send_time, server_recv_time, server_send_time):
+        tell(time=[device_send_time, server_recv_time, server_send_time])
+
 
 def main():
     first = json.loads(sys.stdin.readline())
@@ -63,9 +67,14 @@ def main():
     client.set_command_listener(application)
     client.set_device_msg_listener(application)
     client.set_properties_listener(application)
+    device.get_time_sync_service().set_listener(application)
     threading.Thread(target=lambda: tell(connected=device.connect()), daemon=True).start()
     for line in sys.stdin:
-        info.secret = json.loads(line)["secret"]
+        wanted = json.loads(line)
+        if "secret" in wanted:
+            info.secret = wanted["secret"]
+        else:
+            device.get_time_sync_service().request_time_sync()
     os._exit(0)  # the SDK's own threads would go on for ever
 
 
