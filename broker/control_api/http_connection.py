@@ -9,8 +9,10 @@ from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from broker.control_api.errors import Unserved
 from broker.control_api.refusals import refusal
@@ -82,6 +84,7 @@ class VendorHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.waiting.end(self)
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn leaves the timer, and all that it holds, when a caller resets
 
     def data_received(self, data: bytes) -> None:
         was_in_head, bounds = self._is_in_head, self.waiting.bounds
@@ -116,12 +119,29 @@ class VendorHttpProtocol(HttpToolsProtocol):
         self._refuse(Unserved(400, msg))
 
     def time_out(self) -> None:
+        if self.transport.is_closing():
+            return
         if self.transport.get_write_buffer_size():
             self.transport.abort()  # it does not read its answer either
         elif self._is_in_request:
             self._refuse(Unserved(408, "The request did not come whole in time."))
         else:
             self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """uvicorn tells the last of several requests alone that their caller is gone: here each finds out itself."""
+        transport = self.transport
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_while_open(message: Message) -> None:
+                if transport.is_closing():
+                    cycle.disconnected = True
+                else:
+                    await send(message)
+
+            await app(scope, receive, send_while_open)
+
+        super()._start_asgi_task(cycle, application)  # type: ignore[arg-type] # starlette's types for uvicorn's
 
     def _refuse(self, error: Unserved) -> None:
         """Answer and close; answers that are due to earlier requests come first, and nothing follows half an answer."""

@@ -6,11 +6,13 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from itertools import count
+from typing import Protocol
 
 from simulator.clock import Clock
 from simulator.links.link import Endpoint
-from tests.soak.attacks import Attack, Ending, Plan
+from tests.soak.attacks import Attack, Ending
 
 AT_A_TIME = 32
 STAYING = 100
@@ -20,19 +22,40 @@ READ_BYTES = 65_536
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+Heard = Callable[[Attack, bytes], None]
+
+
+class Draws(Protocol):
+    """Attacks by their numbers, from a seed."""
+
+    seed: int
+
+    def attack(self, number: int, utc: datetime) -> Attack:
+        """Draw one."""
+
+
 class Attackers:
-    """Counts what it does, and remembers the last attacks that it began.
+    """Counts what it does, remembers the last attacks that it began, and tells `heard` what an attack was answered.
 
     Each attack comes from one of many loopback addresses: one alone would run out of ports.
     """
 
-    def __init__(self, endpoint: Endpoint, plan: Plan, clock: Clock) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        plan: Draws,
+        clock: Clock,
+        heard: Heard = lambda *_: None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.connections = 0
         self.inputs = 0
         self.last: deque[Attack] = deque(maxlen=SHOWN_ATTACKS)
         self._endpoint = endpoint
         self._plan = plan
         self._clock = clock
+        self._heard = heard
+        self._patience_s = patience_s
         self._numbers = count(1)
         self._staying: deque[socket.socket] = deque()
         self._loop = asyncio.get_running_loop()
@@ -66,20 +89,20 @@ class Attackers:
         self.connections += 1
         self.inputs += attack.inputs
         with contextlib.suppress(ConnectionError, TimeoutError):  # the platform may close at any byte
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(self._patience_s):
                 for piece in attack.pieces:
                     await self._loop.sock_sendall(sock, piece)
                     await asyncio.sleep(0)
-        await self._leave(sock, attack.ending)
+        await self._leave(sock, attack)
 
-    async def _leave(self, sock: socket.socket, ending: Ending) -> None:
-        match ending:
+    async def _leave(self, sock: socket.socket, attack: Attack) -> None:
+        match attack.ending:
             case Ending.READS_ON:
-                await self._read(sock)
+                await self._read(sock, attack)
             case Ending.FINISHES:
                 with contextlib.suppress(OSError):  # the platform was faster
                     sock.shutdown(socket.SHUT_WR)
-                await self._read(sock)
+                await self._read(sock, attack)
             case Ending.RESETS:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             case Ending.STAYS:
@@ -89,8 +112,10 @@ class Attackers:
                 sock = self._staying.popleft()
         sock.close()
 
-    async def _read(self, sock: socket.socket) -> None:
+    async def _read(self, sock: socket.socket, attack: Attack) -> None:
+        heard = bytearray()
         with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
-                while await self._loop.sock_recv(sock, READ_BYTES):
-                    pass
+            async with asyncio.timeout(self._patience_s):
+                while piece := await self._loop.sock_recv(sock, READ_BYTES):
+                    heard += piece
+        self._heard(attack, bytes(heard))

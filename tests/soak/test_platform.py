@@ -4,8 +4,6 @@
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,7 @@ from tests.soak.attacks import Plan
 from tests.soak.padding import fill_the_ring
 from tests.soak.settings import ROOM_S, SEED, SOAK_S
 from tests.soak.victims import disturbances, intruders, victims_of
-from tests.soak.vital_signs import Patient, Vitals
+from tests.soak.vital_signs import Patient, Vitals, telling
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(SOAK_S * 1.5 + ROOM_S)]
 
@@ -28,16 +26,6 @@ VICTIMS = 1000
 WARM_UP = 0.25
 GROWTH_KB = 3_000
 """What the platform may have grown by after the warm-up, however many connections there were."""
-
-
-@contextmanager
-def telling(attackers: Attackers, patient: Patient) -> Iterator[None]:
-    """Say what a failure needs to be repeated and understood."""
-    try:
-        yield
-    except BaseException:
-        print(f"{attackers.story()}\nthe platform said:\n{patient.complaints()}")
-        raise
 
 
 async def attacked(attackers: Attackers, patient: Patient, seconds: float) -> Vitals:

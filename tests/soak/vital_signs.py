@@ -1,5 +1,7 @@
 """How a platform in another process is: what the kernel says of it, and what it says of itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import aiohttp
 import orjson
 
 from simulator.embedded import EmbeddedPlatform
+from tests.soak.attackers import Attackers
 from tests.support.waiting import until
 
 CALM_WITHIN_S = 30.0
@@ -54,3 +57,13 @@ class Patient:
         """Tell what it wrote to its standard error, a file, after the notice that it begins with."""
         lines = (self._process / "fd/2").read_text(encoding="utf-8").splitlines()
         return "\n".join(lines[NOTICE_LINES:])
+
+
+@contextmanager
+def telling(attackers: Attackers, patient: Patient) -> Iterator[None]:
+    """Say what a failure needs to be repeated and understood."""
+    try:
+        yield
+    except BaseException:
+        print(f"{attackers.story()}\nthe platform said:\n{patient.complaints()}")
+        raise

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -187,3 +188,14 @@ async def test_body_without_end_is_not_read_for_ever() -> None:
                 await asyncio.wait([answer], timeout=0.001)
         assert answer.exception() or answer.result() == b""
         writer.transport.abort()
+
+
+async def test_caller_that_resets_leaves_no_timer_behind() -> None:
+    async with served() as server:
+        reader, writer = await server.connect(GET)
+        await reader.readuntil(b"0 bytes")
+        (connection,) = server.http.server_state.connections
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        await until(lambda: not server.http.server_state.connections, "the connection is gone")
+        assert connection.timeout_keep_alive_task is None
