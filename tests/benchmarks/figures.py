@@ -59,6 +59,7 @@ def figures(devices: int) -> list[Figure]:
         forced_reset(more),
         reset_all(more),
         durable(devices),
+        durable_online(devices),
         capacity(),
     ]
 
@@ -184,9 +185,23 @@ def durable(devices: int) -> Figure:
         "1,500/s",
         (
             Line("resets a second", load, plain("per_s"), RATE, more_is_better=True),
-            Line("CPU of the platform, for 1,000 resets", load, server_cpu(devices), CPU),
+            Line("CPU of the platform, for 1,000 resets", load, plain("server_cpu_s_per_1000"), CPU),
             Line("the same in one call, resets a second", bulk, plain("per_s"), RATE, more_is_better=True),
             Line("the same in one call, CPU of the platform", bulk, server_cpu(devices), CPU),
+        ),
+    )
+
+
+def durable_online(devices: int) -> Figure:
+    load = Load("durable-resets-online", "platform", devices)
+    return Figure(
+        "durable-resets-online",
+        f"The same for a minute while {devices:,} devices are online",
+        "1,500/s",
+        (
+            Line("resets a second", load, plain("per_s"), RATE, more_is_better=True),
+            Line("CPU of the platform, for 1,000 resets", load, plain("server_cpu_s_per_1000"), CPU),
+            Line("loop lag of the platform meanwhile, p99", load, plain("lag_p99_ms"), DELAY),
         ),
     )
 

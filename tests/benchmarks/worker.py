@@ -25,6 +25,7 @@ CLIENTS = {
     "forced-resets": "resets:forced",
     "durable-resets": "resets:durable",
     "bulk-resets": "resets:bulk",
+    "durable-resets-online": "resets:durable_online",
 }
 """Where each client is found; a neighbour must be installed only for its own figure."""
 
