@@ -93,7 +93,7 @@ class VendorHttpProtocol(HttpToolsProtocol):
         if was_in_head and self._is_in_head and self._received > bounds.max_head:
             self._refuse(Unserved(431, f"The head of a request has at most {bounds.max_head} bytes."))
         elif self._received > bounds.max_request:
-            self.transport.close()
+            self._close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -114,15 +114,17 @@ class VendorHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:
             self.waiting.begin(self, self.waiting.bounds.keep_alive_s)
+        elif self.transport.is_closing():
+            self._close()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Unserved(400, msg))
 
     def time_out(self) -> None:
-        if self.transport.is_closing():
-            return
         if self.transport.get_write_buffer_size():
             self.transport.abort()  # it does not read its answer either
+        elif self.transport.is_closing():
+            return
         elif self._is_in_request:
             self._refuse(Unserved(408, "The request did not come whole in time."))
         else:
@@ -152,7 +154,7 @@ class VendorHttpProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
             self.transport.pause_reading()
         elif cycle.response_started or self.pipeline:
-            self.transport.close()
+            self._close()
         else:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -167,4 +169,10 @@ class VendorHttpProtocol(HttpToolsProtocol):
             f"X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
+        self._close()
+
+    def _close(self) -> None:
+        """Close once all is sent; who does not read it has as long as for a request."""
         self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.waiting.begin(self, self.waiting.bounds.request_s)

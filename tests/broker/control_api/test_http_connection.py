@@ -170,9 +170,10 @@ async def test_garbage_in_a_body_is_400() -> None:
         await until(lambda: not server.http.server_state.tasks, "the application has noticed")
 
 
-async def test_caller_that_does_not_read_its_answer_is_cut() -> None:
-    async with served(keep_alive_s=1) as server:
-        _, writer = await server.connect(GET.replace(b"/", b"/long", 1))
+@pytest.mark.parametrize("header", [b"Host: x", b"Connection: close"])
+async def test_caller_that_does_not_read_its_answer_is_cut(header: bytes) -> None:
+    async with served(keep_alive_s=1, request_s=1) as server:
+        _, writer = await server.connect(GET.replace(b"/", b"/long", 1).replace(b"Host: x", header))
         await until(lambda: server.http.server_state.connections, "the caller is connected")
         await until(lambda: not server.http.server_state.connections, "the caller is cut", DEADLINE_S)
         writer.transport.abort()
