@@ -15,11 +15,6 @@ from broker.settings import Settings
 Json = dict[str, Any]
 ANSWERS, BODIES = "answers", "bodies"
 JSON = "application/json"
-NO_OPERATION = {
-    family: {"content": {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
-    for family, schema in ((False, "Error"), (True, "RomaError"))
-}
-"""By whether a path is of ROMA LINK."""
 
 
 class Description:
@@ -47,11 +42,7 @@ class Description:
         """Say what of an answer is not described; `headers` by their lower-case names."""
         found = [] if headers.get("x-request-id") else ["no X-Request-Id"]
         answers = self._operation(method, target).get("responses")
-        answer = (
-            NO_OPERATION[target.startswith("/v2/")]
-            if answers is None and status >= 400
-            else (answers or {}).get(str(status))
-        )
+        answer = _no_operation(target) if answers is None and status >= 400 else (answers or {}).get(str(status))
         if answer is None:
             return [*found, f"{status} is not described"]
         content = self._resolved(answer).get("content", {})
@@ -89,6 +80,11 @@ class Description:
             return answer
         shared: Json = self._document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
         return shared
+
+
+def _no_operation(target: str) -> Json:
+    error = "RomaError" if target.startswith("/v2/") else "Error"
+    return {"content": {JSON: {"schema": {"$ref": f"#/components/schemas/{error}"}}}}
 
 
 @cache

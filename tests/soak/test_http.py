@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(SOAK_S * 1.5 + ROOM_S)]
 
 VICTIMS = 200
 WARM_UP, ATTACK = 0.35, 0.35
-GROWTH_KB = 4_000
+GROWTH_KB = 7_000
 ASK_EVERY_S = 0.1
 PATIENCE_S = 5.0
 KEPT_ALIVE_S = 0.4

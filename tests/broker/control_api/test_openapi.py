@@ -136,3 +136,16 @@ def test_route_is_described_by_its_signature_and_its_models(described: dict[str,
     assert thing["requestBody"]["required"]
     assert content(thing) == {"application/json": {"schema": {"$ref": "#/components/schemas/Reply"}}}
     assert "IOTDA.014000" in thing["responses"]["404"]["description"]
+
+
+def test_errors_of_roma_link_have_a_shape_of_their_own() -> None:
+    api = APIRouter(tags=["ROMA LINK"])
+
+    @api.delete("/v2/{project_id}/things/{thing_id}", **documented(status=204, errors=[UnknownDevice]))
+    async def delete_thing() -> None: ...
+
+    described = openapi.describe(api.routes)
+    OpenAPIV31SpecValidator(described).validate()
+    found = described["paths"]["/v2/{project_id}/things/{thing_id}"]["delete"]["responses"]
+    assert found["404"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/RomaError"}
+    assert "request_id" in described["components"]["schemas"]["RomaError"]["required"]
