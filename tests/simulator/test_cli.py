@@ -233,7 +233,7 @@ async def test_two_runs_do_not_write_into_one_folder(tmp_path: Path, small: Path
 def test_full_disk_is_one_clear_line(tmp_path: Path, small: Path) -> None:
     small.write_text(SMALL + "  - {id: idle, wait: 2s}\n")
     small.write_text(small.read_text().replace("count: 5", "count: 300"))
-    ended = keyturn("run", small, cwd=tmp_path, largest_file=100_000)
+    ended = keyturn("run", small, cwd=tmp_path, largest_file=200_000)
     assert ended.returncode in (2, 3), ended.stderr
     assert "Traceback" not in ended.stderr
     assert "device.jsonl: File too large" in ended.stderr
