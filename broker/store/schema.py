@@ -81,7 +81,6 @@ ROMA_LINK = (
         authentication_version INTEGER NOT NULL
     ) STRICT
     """,
-    "CREATE INDEX roma_device_by_product ON roma_device (product_id)",
 )
 
 MIGRATIONS = (REGISTRY, DEVICE_MANAGEMENT, PRODUCTS, ROMA_LINK)
