@@ -13,10 +13,11 @@ from broker.control_api.roma_models import (
     ProductAnswer,
     ProductReferenceAnswer,
 )
+from broker.control_api.roma_query import DIRECT
 from broker.sessions import Sessions
 
-DIRECT, COMMON = 0, 0
-"""The vendor's node type and device type of what is neither a gateway nor behind one."""
+COMMON = 0
+"""The vendor's device type of what is neither a gateway nor behind one."""
 
 
 class RomaAnswers:

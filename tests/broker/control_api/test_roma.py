@@ -268,7 +268,32 @@ async def test_list_is_paged_with_the_newest_first(link: Link) -> None:
     assert [one["id"] for one in (await link.call("GET", f"devices?client_id={client_id}")).body["items"]] == [9]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "offset=-1", "product_id=x", "online_status=3", "node_id=%00"])
+async def test_list_is_filtered_by_age_and_by_kind(link: Link) -> None:
+    born = (await link.shown(1))["created_datetime"]
+    for query, count in (
+        (f"created_date_start={born}", 1),
+        (f"created_date_start={born + 1}", 0),
+        (f"created_date_end={born}", 1),
+        (f"created_date_end={born - 1}", 0),
+        ("node_type=0", 1),
+        ("node_type=2", 0),
+    ):
+        assert (await link.call("GET", f"devices?{query}")).body["total"] == count, query
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "node_type=3",
+        "created_date_end=x",
+        "limit=0",
+        "limit=x",
+        "offset=-1",
+        "product_id=x",
+        "online_status=3",
+        "node_id=%00",
+    ],
+)
 async def test_unfit_query_is_named(link: Link, query: str) -> None:
     answer = await link.call("GET", f"devices?{query}")
     assert invalid(answer, "link-device.listDevices", query.split("=")[0], "query")
