@@ -1,9 +1,13 @@
 """What every answer has in common, whoever found the error."""
 
 import asyncio
+import json
 
 import pytest
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
 
+from broker.control_api.app import on_unfit_parameter
 from broker.rotation import Rotation
 from tests.broker.rig import Rig
 
@@ -75,3 +79,11 @@ async def test_request_ids_are_never_used_twice(rig: Rig) -> None:
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc"])
 async def test_no_page_is_offered_that_loads_from_elsewhere(rig: Rig, path: str) -> None:
     assert (await rig.call("GET", path)).status == 404
+
+
+async def test_unfit_parameter_of_a_signature_gets_the_vendors_body() -> None:
+    found = {"type": "int_parsing", "loc": ("query", "limit"), "msg": "expected a number", "input": "canary"}
+    answer = await on_unfit_parameter(Request({"type": "http"}), RequestValidationError([found]))
+    told = json.loads(bytes(answer.body))
+    assert (answer.status_code, told["error_code"]) == (400, "IOTDA.000006")
+    assert told["error_msg"].endswith("limit: expected a number")
