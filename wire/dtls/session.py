@@ -1,0 +1,162 @@
+"""One DTLS session, from its first flight to its end."""
+
+from contextlib import suppress
+from enum import StrEnum
+from typing import Protocol
+
+from OpenSSL import SSL
+
+from wire.dtls.records import BAD_RECORD_MAC, Alert, ContentType, fatal_alert, into_datagrams, records
+
+MAX_PLAINTEXT = 16_384
+
+
+class End(StrEnum):
+    """Why a session is over, or never came to be."""
+
+    WRONG_KEY = "wrong_key"
+    UNKNOWN_IDENTITY = "unknown_identity"
+    CLOSED = "closed"
+    TIMEOUT = "timeout"
+    REPLACED = "replaced"
+    FAILED = "failed"
+
+
+BLAMED = {
+    Alert.BAD_RECORD_MAC: End.WRONG_KEY,
+    Alert.DECRYPT_ERROR: End.WRONG_KEY,
+    Alert.UNKNOWN_PSK_IDENTITY: End.UNKNOWN_IDENTITY,
+}
+
+
+class Side(Protocol):
+    """The client or the server that a session belongs to; a callback of OpenSSL asks it which session is served."""
+
+    serves: "Session | None"
+
+
+class Session:
+    """A session over one pair of addresses.
+
+    Feed it datagrams, then send what `take` returns. `identity` is known from the moment the peer has named it, and
+    proved once `is_open`. `end` tells that it is over; after that it takes and says nothing.
+    The handshake is resent by OpenSSL's own clock: ask `resend_in_s`, and call `resend` then.
+    """
+
+    __slots__ = (
+        "_changed_cipher",
+        "_connection",
+        "_finished",
+        "_is_server",
+        "_owes_alert",
+        "_side",
+        "end",
+        "identity",
+        "is_open",
+        "key",
+    )
+
+    def __init__(self, connection: SSL.Connection, side: Side, *, is_server: bool) -> None:
+        self._connection = connection
+        self._side = side
+        self._is_server = is_server
+        self._changed_cipher = self._finished = self._owes_alert = False
+        self.identity: bytes | None = None
+        self.key: bytes | None = None
+        self.is_open = False
+        self.end: End | None = None
+
+    def start(self) -> None:
+        """Make the first flight of a client, or answer what a server's listener has taken in."""
+        self._shake_hands()
+
+    def receive(self, datagram: bytes) -> list[bytes]:
+        """Take a datagram in; return what the peer has said, if the session is open."""
+        if self.end is not None or not datagram:
+            return []
+        self._connection.bio_write(datagram)
+        if not self.is_open:
+            self._shake_hands()
+            self._judge(datagram)
+        return self._read() if self.is_open else []
+
+    def send(self, data: bytes) -> None:
+        """Encrypt a datagram of the application's; it is dropped unless the session is open."""
+        if self.is_open and self.end is None:
+            self._connection.send(data)
+
+    def take(self) -> list[bytes]:
+        """Return the datagrams that are to be sent."""
+        datagrams = []
+        try:
+            while True:
+                datagrams += into_datagrams(self._connection.bio_read(1 << 16))
+        except SSL.Error:  # no more to read
+            pass
+        if self._owes_alert:
+            self._owes_alert = False
+            datagrams.append(BAD_RECORD_MAC)
+        return datagrams
+
+    def close(self) -> None:
+        """Say goodbye (close_notify), if there is anybody."""
+        if self.end is None and self.is_open:
+            with suppress(SSL.Error):
+                self._connection.shutdown()
+        self.end = self.end or End.CLOSED
+
+    def resend_in_s(self) -> float | None:
+        """Return how long OpenSSL waits until it sends its last flight again; None if it does not."""
+        if self.is_open or self.end is not None:
+            return None
+        seconds: float | None = self._connection.DTLSv1_get_timeout()
+        return seconds
+
+    def resend(self) -> None:
+        self._connection.DTLSv1_handle_timeout()
+
+    def _shake_hands(self) -> None:
+        self._side.serves = self
+        try:
+            self._connection.do_handshake()
+            self.is_open = True
+        except SSL.WantReadError:
+            pass
+        except SSL.Error:
+            self.end = End.FAILED
+        finally:
+            self._side.serves = None
+
+    def _judge(self, datagram: bytes) -> None:
+        """See from the outside what OpenSSL does not tell: whose fault it was that a handshake failed.
+
+        A client reads it from the server's alert. A server's OpenSSL may drop a Finished that it cannot decrypt in
+        silence (with CCM), or fail without saying why (with CBC). But once the key is known, a change of cipher and an
+        encrypted handshake record behind it leave no other reason for a handshake that has not come to its end.
+        """
+        if not self._is_server:
+            alert = fatal_alert(datagram)
+            if self.end is End.FAILED and alert in BLAMED:
+                self.end = BLAMED[Alert(alert)]
+        elif self.end is End.FAILED and self.identity is not None and self.key is None:
+            self.end = End.UNKNOWN_IDENTITY
+        elif not self.is_open and self.key is not None:
+            for one in records(datagram):
+                self._changed_cipher |= one.content_type == ContentType.CHANGE_CIPHER_SPEC
+                self._finished |= one.content_type == ContentType.HANDSHAKE and one.epoch > 0
+            if self._changed_cipher and self._finished:
+                self._owes_alert = self.end is None
+                self.end = End.WRONG_KEY
+
+    def _read(self) -> list[bytes]:
+        said: list[bytes] = []
+        try:
+            while True:
+                said.append(self._connection.recv(MAX_PLAINTEXT))
+        except SSL.WantReadError:
+            pass
+        except SSL.ZeroReturnError:
+            self.end = End.CLOSED
+        except SSL.Error:
+            self.end = End.FAILED
+        return said
