@@ -81,6 +81,7 @@ def _announce(platform: Platform) -> None:
         "run": platform.run,
         "http": {"host": host, "port": platform.http_port},
         "mqtt": {"host": host, "port": platform.mqtt_port},
+        **{name: {"host": host, "port": port} for name, port in platform.coap_ports.items()},
     }
     complain(NOTICE)
     sys.stdout.write(orjson.dumps(ready).decode() + "\n")
@@ -124,6 +125,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--mqtt-port", type=int, default=1883, help="0 = any free port")
     add("--http-port", type=int, default=8080, help="0 = any free port")
+    add("--coap-port", type=int, help="serve NB-IoT devices in the clear; 0 = any free port")
+    add("--coaps-port", type=int, help="serve NB-IoT devices over DTLS; 0 = any free port")
     add("--db", type=Path, metavar="PATH", help="SQLite file; without it nothing is kept")
     add("--journal", type=Path, metavar="PATH", help="JSON lines, appended")
     add("--expose", action="store_true", help="allow an address that is not loopback; needs --token or --access-key")

@@ -9,7 +9,7 @@ later was judged by the new one.
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from broker.async_commands import AsyncCommands
 from broker.auth.credentials import psk_error, secret_error
@@ -25,6 +25,7 @@ from broker.errors import (
     UnknownDevice,
 )
 from broker.journal import Journal
+from broker.lwm2m.registrations import Departure, Registrations
 from broker.sessions import Ending, Sessions
 from broker.statistics import Statistics
 from broker.store.sqlite import SqliteStore
@@ -43,6 +44,7 @@ class Rotation:
         registry: Registry,
         store: SqliteStore,
         sessions: Sessions,
+        registrations: Registrations[Any],
         stored: StoredStates,
         async_commands: AsyncCommands,
         journal: Journal,
@@ -51,6 +53,7 @@ class Rotation:
         self._registry = registry
         self._store = store
         self._sessions = sessions
+        self._registrations = registrations
         self._stored = stored
         self._async_commands = async_commands
         self._journal = journal
@@ -102,6 +105,7 @@ class Rotation:
         def in_force(changed: Device) -> None:
             self._registry.put(changed)
             self._sessions.cut(device_id, Ending.FROZEN)
+            self._registrations.end(device_id, Departure.FROZEN)
             self._journal.write("frozen", device=device_id)
 
         already = AlreadyFrozen(f"device {device_id!r} is already frozen")
@@ -133,6 +137,7 @@ class Rotation:
             self._registry.remove(device_id)
             self._stored.delete(device_id, self._sessions.get(device_id))
             self._sessions.cut(device_id, Ending.DELETED)
+            self._registrations.forget(device_id)
             self._sessions.presence.forget(device_id)
             self._async_commands.drop(device_id)
             self._journal.write("deleted", device=device_id)

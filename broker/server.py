@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from broker import VERSION, sockets
 from broker.access.admission import Admission
@@ -29,6 +29,7 @@ from broker.control_api.http_server import HttpServer
 from broker.control_api.services import Services
 from broker.control_api.tenant import Tenant
 from broker.journal import Journal
+from broker.lwm2m.registrations import Registrations
 from broker.messages import Messages
 from broker.push.status_pushes import StatusPushes
 from broker.roma import RomaLink
@@ -70,6 +71,7 @@ class Platform:
         self.stop_asked = asyncio.Event()
         self.mqtt_port = 0
         self.http_port = 0
+        self.coap_ports: dict[str, int] = {}
         self._clock = clock or SystemClock()
         self._open = AsyncExitStack()
 
@@ -97,6 +99,7 @@ class Platform:
         opening.callback(ground.journal.end_following)
         listener = Listener(self.settings, gate, ground.journal, ground.statistics, self._clock)
         await _serve_devices(opening, listener, mqtt_socket, pushes)
+        await self._serve_lwm2m(opening, services)
         services.loop_lag.start()
         opening.callback(services.loop_lag.stop)
 
@@ -128,6 +131,7 @@ class Platform:
         """Put the parts together: what the control API works on, and what devices talk to."""
         settings, clock = self.settings, self._clock
         registry, sessions, journal, statistics = ground.registry, ground.sessions, ground.journal, ground.statistics
+        registrations: Registrations[Any] = Registrations()
         engine: Router[str] = Router()
         stored = StoredStates(engine, journal, clock)
         delivery = Delivery(engine, sessions, stored, journal, statistics, clock)
@@ -137,7 +141,9 @@ class Platform:
         async_commands = AsyncCommands(registry, journal, clock)
         sweeps = (ground.activations.save, async_commands.expire)
         gate = Gate(settings, admission, uplinks, engine, delivery, journal, statistics, sweeps)
-        rotation = Rotation(registry, ground.store, sessions, stored, async_commands, journal, statistics)
+        rotation = Rotation(
+            registry, ground.store, sessions, registrations, stored, async_commands, journal, statistics
+        )
         services = Services(
             run=self.run,
             mqtt_host=settings.host,
@@ -147,6 +153,7 @@ class Platform:
             ids=ground.ids,
             registry=registry,
             sessions=sessions,
+            registrations=registrations,
             rotation=rotation,
             roma=RomaLink(
                 registry, ground.roma_tables, rotation, sessions, stored, journal, statistics, settings.login_rules
@@ -164,6 +171,27 @@ class Platform:
             stop=self.stop_asked.set,
         )
         return services, gate
+
+    async def _serve_lwm2m(self, opening: AsyncExitStack, services: Services) -> None:
+        settings = self.settings
+        if settings.coap_port is None and settings.coaps_port is None:
+            return
+        from broker.lwm2m.service import Lwm2mService  # only a platform that serves CoAP pays for its libraries
+
+        lwm2m = Lwm2mService(
+            services.registry,
+            services.registrations,
+            services.sessions.presence,
+            services.journal,
+            services.statistics,
+            services.clock,
+        )
+        opening.callback(lwm2m.stop)
+        if settings.coap_port is not None:
+            self.coap_ports["coap"] = await lwm2m.serve_plain(settings.host, settings.coap_port)
+        if settings.coaps_port is not None:
+            self.coap_ports["coaps"] = await lwm2m.serve_secure(settings.host, settings.coaps_port)
+        lwm2m.sweep_every(settings.sweep_s)
 
     async def _serve_http(self, opening: AsyncExitStack, services: Services, listening: socket.socket) -> None:
         http = HttpServer(app.build(services), services.ids)

@@ -18,6 +18,8 @@ KEY_ID = re.compile(r"[!-+\-.0-~]+")
 class Settings:
     """Settings of one platform; a port 0 means any free one, `db` None keeps the registry in memory.
 
+    A CoAP port None is not served: NB-IoT devices speak in the clear on the first and over DTLS on the second.
+
     `stored_state_limit_s` bounds how long the state of a device that is away is kept, whatever it asked for; 0 keeps
     none. `keepalive_factor` times its keep alive is how long a client may be silent.
     `answer_timeout_s` is how long a caller of the vendor's commands and properties waits for a device.
@@ -30,6 +32,8 @@ class Settings:
     host: str = "127.0.0.1"
     mqtt_port: int = 1883
     http_port: int = 8080
+    coap_port: int | None = None
+    coaps_port: int | None = None
     db: Path | None = None
     journal: Path | None = None
     expose: bool = False
@@ -69,12 +73,16 @@ class Settings:
     stop_grace_s: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("mqtt_port", "http_port"):
+        for name in ("mqtt_port", "http_port", "coap_port", "coaps_port"):
             port = getattr(self, name)
-            _require(0 <= port <= 65_535, f"{name} is {port}, expected 0 to 65535")
+            _require(port is None or 0 <= port <= 65_535, f"{name} is {port}, expected 0 to 65535")
         _require(
             not self.mqtt_port or self.mqtt_port != self.http_port,
             f"mqtt_port and http_port are both {self.mqtt_port}, expected two ports",
+        )
+        _require(
+            not self.coap_port or self.coap_port != self.coaps_port,
+            f"coap_port and coaps_port are both {self.coap_port}, expected two ports",
         )
         _require(
             self.expose or is_loopback(self.host),

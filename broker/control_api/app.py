@@ -25,6 +25,7 @@ from broker.control_api import (
     platform,
     products,
     refusals,
+    registrations,
     roma,
     routing_rules,
 )
@@ -38,7 +39,7 @@ HANDLERS: dict[Any, Any] = {
 }
 
 
-PARTS = (iotda, downlinks, async_commands, routing_rules, roma, platform, products, bulk_resets)
+PARTS = (iotda, downlinks, async_commands, routing_rules, roma, platform, products, registrations, bulk_resets)
 
 
 def build(services: Services) -> ASGIApp:

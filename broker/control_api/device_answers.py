@@ -5,12 +5,14 @@ What is not known of a device is left out. Two formats of time, as the vendor ha
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from broker.auth.registry import Device
+from broker.auth.registry import Device, DeviceProtocol
+from broker.clock import Clock
 from broker.control_api.terms import IfKnown, RecordId
+from broker.lwm2m.registrations import ABNORMAL_AFTER_S, OFFLINE_AFTER_S, Registrations
 from broker.sessions import Sessions
 from broker.vendor_time import to_the_millisecond, to_the_second
 
@@ -21,15 +23,15 @@ MillisecondTime = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-
 
 
 class Status(StrEnum):
-    """The vendor's ABNORMAL is of LwM2M devices alone."""
-
     ONLINE = "ONLINE"
     OFFLINE = "OFFLINE"
+    ABNORMAL = "ABNORMAL"
     INACTIVE = "INACTIVE"
     FROZEN = "FROZEN"
 
 
-ONLINE, OFFLINE, INACTIVE, FROZEN = Status  # a list asks for one a device: Python 3.11 is slow to find a member
+ONLINE, OFFLINE, ABNORMAL, INACTIVE, FROZEN = Status
+"""A list asks for one of each device, and Python 3.11 is slow to find a member."""
 
 
 class ShownAuthInfo(BaseModel):
@@ -82,16 +84,29 @@ class DevicePage(BaseModel):
 class Answers:
     """Puts together what the registry and the sessions know."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, registrations: Registrations[Any], clock: Clock) -> None:
         self._sessions = sessions
+        self._registrations = registrations
+        self._clock = clock
 
     def status(self, device: Device) -> Status:
         """INACTIVE is a device that was never in."""
         if device.frozen:
             return FROZEN
+        if device.protocol is DeviceProtocol.COAP:
+            return self._status_by_silence(device.device_id)
         if device.device_id in self._sessions:
             return ONLINE
         return OFFLINE if self._sessions.presence.was_in(device.device_id) else INACTIVE
+
+    def _status_by_silence(self, device_id: str) -> Status:
+        """An NB-IoT device is not connected: what counts is when it was last heard, unless it has said goodbye."""
+        silent_s = self._registrations.silent_for_s(device_id, self._clock.now())
+        if silent_s is None:
+            return OFFLINE if self._sessions.presence.was_in(device_id) else INACTIVE
+        if silent_s > OFFLINE_AFTER_S:
+            return OFFLINE
+        return ABNORMAL if silent_s > ABNORMAL_AFTER_S else ONLINE
 
     def shown(self, device: Device) -> dict[str, object]:
         return {**self._details(device), "auth_info": _auth_info(device)}

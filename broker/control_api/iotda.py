@@ -97,7 +97,7 @@ def router(services: Services) -> APIRouter:
 
 
 def _serve_device_management(api: APIRouter, services: Services) -> None:
-    answers = Answers(services.sessions)
+    answers = Answers(services.sessions, services.registrations, services.clock)
 
     @api.post(DEVICES, **documented(body=AddDevice, answer=ChangedDevice, status=201, errors=[DeviceExists]))
     async def create_device(request: Request) -> Response:

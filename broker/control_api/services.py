@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from broker.async_commands import AsyncCommands
 from broker.auth.registry import Registry
@@ -10,6 +11,7 @@ from broker.commands import Commands
 from broker.control_api.callers import Callers
 from broker.control_api.tenant import Tenant
 from broker.journal import Journal
+from broker.lwm2m.registrations import Registrations
 from broker.messages import Messages
 from broker.roma import RomaLink
 from broker.rotation import Rotation
@@ -34,6 +36,7 @@ class Services:
     ids: Iterator[str]
     registry: Registry
     sessions: Sessions
+    registrations: Registrations[Any]
     rotation: Rotation
     roma: RomaLink
     stored: StoredStates

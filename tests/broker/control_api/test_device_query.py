@@ -10,6 +10,7 @@ import pytest
 from broker.auth.registry import Registry, record_id_from
 from broker.control_api.device_answers import Answers
 from broker.control_api.device_query import parse_query
+from broker.lwm2m.registrations import Registrations
 from broker.sessions import Sessions
 from tests.broker.control_api.test_guard import is_vendors
 from tests.broker.rig import START, FakeClock, Rig, device, running
@@ -133,7 +134,7 @@ async def test_span_of_time_has_both_its_ends(tmp_path: Path, query: str, *, is_
         ("IOTDA.000006", "marker=ff"),
         ("IOTDA.000006", f"marker={'g' * 24}"),
         ("IOTDA.000006", "product_id=p/q"),
-        ("IOTDA.000006", "status=ABNORMAL"),
+        ("IOTDA.000006", "status=BROKEN"),
         ("IOTDA.000009", "start_time=2020-01-01"),
         ("IOTDA.000009", "end_time=never"),
         ("IOTDA.000010", "start_time=20200102T000000Z&end_time=20200101T000000Z"),
@@ -158,7 +159,7 @@ def test_page_costs_a_part_of_what_all_devices_would(parameters: dict[str, str])
     """The loop waits for it: of 19,000 devices, a page may take no fourth of the time that all of them would."""
     first = record_id_from(START)
     registry = Registry(device(f"d{number}", product_id="p", record_id=first + number) for number in range(19_000))
-    answers = Answers(Sessions())
+    answers = Answers(Sessions(), Registrations(), FakeClock())
 
     def page() -> None:
         answers.page(*parse_query(parameters).select(registry.newest_first(), answers.status))

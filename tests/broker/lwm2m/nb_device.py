@@ -1,0 +1,106 @@
+"""A bare NB-IoT device for tests: it says what it is told to, in the clear or over DTLS."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiocoap import Code, Message
+
+from tests.broker.rig import DEADLINE_S
+from wire.coap import CoapPeer, Request, Response
+from wire.dtls import Client, Session
+
+KEY = "00112233445566778899aabbccddeeff"
+NEW_KEY = "ffeeddccbbaa99887766554433221100"
+TURN_S = 0.02
+
+
+class NbDevice(asyncio.DatagramProtocol):
+    """`asked` holds the platform's requests; each is answered with 2.05, as an observation is taken on."""
+
+    def __init__(self, session: Session | None) -> None:
+        self.session = session
+        self.asked: list[Message] = []
+        self._loop = asyncio.get_running_loop()
+        self._answers: dict[bytes, asyncio.Future[Message]] = {}
+        self._news = asyncio.Event()
+        self.coap = CoapPeer(self._say, 100, lambda: 0.0)
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._flush()
+
+    def datagram_received(self, data: bytes, _addr: Any) -> None:
+        for said in [data] if self.session is None else self.session.receive(data):
+            self._take(said)
+        self._flush()
+        self._news.set()
+
+    async def handshake(self) -> bool:
+        """Shake hands to the end; tell whether the platform has taken the key."""
+        assert self.session is not None
+        async with asyncio.timeout(DEADLINE_S):
+            while not self.session.is_open and self.session.end is None:
+                await self._next_news()
+        return self.session.is_open
+
+    async def request(self, code: Code, path: str, query: str = "", payload: bytes = b"") -> Message:
+        options = {"uri_path": tuple(path.split("/")), "uri_query": tuple(filter(None, query.split("&")))}
+        token = self.coap.request(Message(code=code, payload=payload, **options), self._loop.time())
+        self._flush()
+        answer = self._answers[token] = self._loop.create_future()
+        async with asyncio.timeout(DEADLINE_S):
+            return await answer
+
+    async def register(self, endpoint: str, more: str = "&lt=300&lwm2m=1.1&b=U") -> str:
+        """Register and wait until the platform observes; return the location."""
+        answer = await self.request(Code.POST, "rd", f"ep={endpoint}{more}")
+        assert answer.code is Code.CREATED, answer
+        async with asyncio.timeout(DEADLINE_S):
+            while not self.asked:
+                await self._next_news()
+        return "/".join(answer.opt.location_path)
+
+    def report(self, payload: bytes, number: int, *, confirmable: bool = True) -> None:
+        """Notify the observer."""
+        message = Message(code=Code.CONTENT, observe=number, payload=payload)
+        self.coap.notify(self.asked[-1].token, message, self._loop.time(), confirmable=confirmable)
+        self._flush()
+
+    async def _next_news(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    def _take(self, datagram: bytes) -> None:
+        now = self._loop.time()
+        for event in self.coap.receive(datagram, now):
+            match event:
+                case Request(message):
+                    self.asked.append(message)
+                    self.coap.respond(message, Message(code=Code.CONTENT, observe=0), now)
+                case Response(token, message):
+                    self._answers.pop(token).set_result(message)
+
+    def _say(self, datagram: bytes) -> None:
+        if self.session is None:
+            self._transport.sendto(datagram)
+        else:
+            self.session.send(datagram)
+
+    def _flush(self) -> None:
+        for datagram in self.session.take() if self.session else ():
+            self._transport.sendto(datagram)
+
+
+@asynccontextmanager
+async def nb_device(port: int, identity: str | None = None, key: str = KEY, source: int = 0) -> AsyncIterator[NbDevice]:
+    """A device on a socket of its own; with an identity it begins a handshake."""
+    session = Client().connect(identity.encode(), bytes.fromhex(key)) if identity else None
+    transport, device = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: NbDevice(session), local_addr=("127.0.0.1", source), remote_addr=("127.0.0.1", port)
+    )
+    try:
+        yield device
+    finally:
+        transport.close()
