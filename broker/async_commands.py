@@ -5,7 +5,7 @@ command when the device shows itself, and tells what becomes of it; cached comma
 the device has acknowledged the one before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -95,13 +95,14 @@ class AsyncCommand:
 
 
 class AsyncCommands:
-    """The commands by device, the oldest first."""
+    """The commands by device, the oldest first; `created` is told of the device of every new one."""
 
     def __init__(self, registry: Registry, journal: Journal, clock: Clock) -> None:
         self._registry = registry
         self._journal = journal
         self._clock = clock
         self._ids = RecordIds(clock)
+        self.created: Callable[[str], None] = lambda _device_id: None
         self._commands: dict[str, dict[str, AsyncCommand]] = {}
 
     def __len__(self) -> int:
@@ -121,6 +122,7 @@ class AsyncCommands:
             command.status, command.sent_at = CommandStatus.SENT, now
         self._commands.setdefault(device_id, {})[command.command_id] = command
         self._note(command)
+        self.created(device_id)
         self._journal.flush()
         return command
 

@@ -185,6 +185,7 @@ class Platform:
             services.journal,
             services.statistics,
             services.clock,
+            services.async_commands,
         )
         opening.callback(lwm2m.stop)
         if settings.coap_port is not None:

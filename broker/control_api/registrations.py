@@ -3,18 +3,39 @@
 from typing import Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from broker.auth.registry import Slot
+from broker.control_api.documented import documented
 from broker.control_api.errors import json_response
 from broker.control_api.services import Services
 from broker.lwm2m.registrations import Registration
 
 
+class ShownRegistration(BaseModel):
+    """`secret_version` is null for a device that registered in the clear; times in seconds."""
+
+    device_id: str
+    location: str
+    secure: bool
+    secret_version: int | None
+    current: bool
+    lifetime_s: int
+    expires_in_s: float
+    queue_mode: bool
+    peer: str
+
+
+class RegistrationList(BaseModel):
+    count: int
+    registrations: list[ShownRegistration]
+
+
 def router(services: Services) -> APIRouter:
     api = APIRouter(prefix="/_platform/registrations", tags=["platform"])
 
-    @api.get("")
+    @api.get("", **documented(answer=RegistrationList))
     async def list_registrations(device_id: str | None = None) -> Response:
         known = services.registrations
         found = list(known) if device_id is None else [known.of(device_id)]

@@ -6,14 +6,14 @@ Object 19 carries the application's data: 19/0/0 is observed and brings what the
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from aiocoap import Code, ContentFormat, Message
 
-from broker.access.payloads import sequence_number
+from broker.access.payloads import Json, parsed
 from broker.auth.registry import Device
 from broker.clock import Clock
-from broker.journal import Journal, beginning
+from broker.journal import Journal, beginning, plain_integer
 from broker.lwm2m.admission import Admission
 from broker.lwm2m.registrations import (
     DEFAULT_LIFETIME_S,
@@ -46,6 +46,11 @@ class Peer:
     version: int | None = None
     registration: "Registration[Peer] | None" = None
     observing: bytes = field(default=b"", repr=False)
+    written: dict[bytes, str] = field(default_factory=dict)
+    """Commands whose write is not acknowledged, by its token."""
+    commands: dict[int, str] = field(default_factory=dict)
+    """Commands that were written, by the number under which the device answers them."""
+    last_mid: int = 0
 
     @property
     def name(self) -> str:
@@ -54,8 +59,22 @@ class Peer:
     def leave(self) -> None:
         """The registration is over, or goes on elsewhere; the device has forgotten what it was asked to report."""
         self.registration = None
-        self.coap.forget(self.observing)
+        for token in (self.observing, *self.written):
+            self.coap.forget(token)
         self.observing = b""
+        self.written.clear()
+        self.commands.clear()
+
+
+class Writer(Protocol):
+    """Who has commands for devices."""
+
+    def go_on(self, device_id: str, now: float) -> None:
+        """A device shows itself."""
+
+    def acknowledged(self, peer: Peer, token: bytes, message: Message, now: float) -> bool: ...
+
+    def reported(self, peer: Peer, report: Json) -> None: ...
 
 
 class Conversations:
@@ -78,6 +97,7 @@ class Conversations:
         self._statistics = statistics
         self._clock = clock
         self._new_location = new_location
+        self.writer: Writer | None = None
         registrations.ended = self._ended
 
     def take(self, peer: Peer, datagram: bytes) -> None:
@@ -100,8 +120,11 @@ class Conversations:
             case Request(message):
                 peer.coap.respond(message, self._answer(peer, message, now), now)
                 self._observe(peer, now)
+                self._go_on(peer, now)
             case Response(token, message) if token == peer.observing:
                 self._reported(peer, message, now)
+            case Response(token, message) if self.writer is not None:
+                self.writer.acknowledged(peer, token, message, now)
             case Failed(token) if token == peer.observing and peer.registration is not None:
                 self._journal.write("unobserved", device=peer.registration.device_id, peer=peer.name)
 
@@ -215,12 +238,23 @@ class Conversations:
         if registration is None:
             return
         self._registrations.heard(registration.device_id, now)
-        if not message.code.is_successful() or not message.payload:
-            return
+        if message.code.is_successful() and message.payload:
+            self._take_report(peer, registration.device_id, message.payload)
+        self._go_on(peer, now)
+
+    def _take_report(self, peer: Peer, device_id: str, payload: bytes) -> None:
         self._statistics.uplinks += 1
-        seq = sequence_number(message.payload)
+        report = parsed(payload)
+        seq = plain_integer(report.get("seq")) if isinstance(report, dict) else None
         if seq is not None:
-            self._journal.uplink(registration.device_id, 1, seq)
+            self._journal.uplink(device_id, 1, seq)
+        if self.writer is not None:
+            self.writer.reported(peer, report)
+
+    def _go_on(self, peer: Peer, now: float) -> None:
+        """A device shows itself: what waits for it may go."""
+        if self.writer is not None and peer.registration is not None:
+            self.writer.go_on(peer.registration.device_id, now)
 
     def _ended(self, registration: Registration[Peer], departure: Departure) -> None:
         registration.peer.leave()

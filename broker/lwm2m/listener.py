@@ -53,6 +53,8 @@ class Outgoing:
 class Port(asyncio.DatagramProtocol):
     """What both ports have in common: peers, and a timer for each that waits for an acknowledgement."""
 
+    is_secure = False
+
     def __init__(self, conversations: Conversations, outgoing: Outgoing, clock: Clock) -> None:
         self.conversations = conversations
         self.clock = clock
@@ -142,6 +144,8 @@ class PlainPort(Port):
 
 class SecurePort(Port):
     """Port 5684: who has the key of its endpoint is a device."""
+
+    is_secure = True
 
     def __init__(
         self, conversations: Conversations, admission: Admission, outgoing: Outgoing, journal: Journal, clock: Clock

@@ -4,10 +4,12 @@ import asyncio
 import secrets
 
 from broker import sockets
+from broker.async_commands import AsyncCommands
 from broker.auth.registry import Registry
 from broker.clock import Clock
 from broker.journal import Journal
 from broker.lwm2m.admission import Admission
+from broker.lwm2m.commands import CommandWriter
 from broker.lwm2m.conversations import Conversations, Peer
 from broker.lwm2m.listener import Outgoing, PlainPort, Port, SecurePort, listen
 from broker.lwm2m.registrations import Registrations
@@ -28,6 +30,7 @@ class Lwm2mService:
         journal: Journal,
         statistics: Statistics,
         clock: Clock,
+        commands: AsyncCommands,
     ) -> None:
         self._admission = Admission(registry)
         self._journal = journal
@@ -36,6 +39,9 @@ class Lwm2mService:
         self._conversations = Conversations(
             self._admission, registrations, presence, journal, statistics, clock, _new_location
         )
+        self._writer = self._conversations.writer = CommandWriter(commands, registrations)
+        commands.created = self._created
+        self._registrations = registrations
         self._ports: list[Port] = []
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -48,6 +54,15 @@ class Lwm2mService:
         """Serve devices that prove their secret; return the port."""
         secure = SecurePort(self._conversations, self._admission, self._outgoing, self._journal, self._clock)
         return await self._serve(secure, host, port, "CoAP over DTLS")
+
+    def _created(self, device_id: str) -> None:
+        """A command is new: a device that listens gets it at once."""
+        registration = self._registrations.of(device_id)
+        if registration is not None:
+            self._writer.go_on(device_id, self._clock.now())
+            for port in self._ports:
+                if port.is_secure == (registration.peer.identity is not None):
+                    port.watch(registration.peer)
 
     def sweep_every(self, seconds: float) -> None:
         self._conversations.sweep()

@@ -17,13 +17,14 @@ TURN_S = 0.02
 
 
 class NbDevice(asyncio.DatagramProtocol):
-    """`asked` holds the platform's requests; each is answered with 2.05, as an observation is taken on."""
+    """`asked` holds the platform's requests; each is answered as `answers` says, or as an observation is."""
 
     def __init__(self, session: Session | None) -> None:
         self.session = session
         self.asked: list[Message] = []
+        self.answers: dict[Code, Code] = {Code.PUT: Code.CHANGED}
         self._loop = asyncio.get_running_loop()
-        self._answers: dict[bytes, asyncio.Future[Message]] = {}
+        self._waiting: dict[bytes, asyncio.Future[Message]] = {}
         self._news = asyncio.Event()
         self.coap = CoapPeer(self._say, 100, lambda: 0.0)
 
@@ -42,14 +43,14 @@ class NbDevice(asyncio.DatagramProtocol):
         assert self.session is not None
         async with asyncio.timeout(DEADLINE_S):
             while not self.session.is_open and self.session.end is None:
-                await self._next_news()
+                await self.next_news()
         return self.session.is_open
 
     async def request(self, code: Code, path: str, query: str = "", payload: bytes = b"") -> Message:
         options = {"uri_path": tuple(path.split("/")), "uri_query": tuple(filter(None, query.split("&")))}
         token = self.coap.request(Message(code=code, payload=payload, **options), self._loop.time())
         self._flush()
-        answer = self._answers[token] = self._loop.create_future()
+        answer = self._waiting[token] = self._loop.create_future()
         async with asyncio.timeout(DEADLINE_S):
             return await answer
 
@@ -59,16 +60,17 @@ class NbDevice(asyncio.DatagramProtocol):
         assert answer.code is Code.CREATED, answer
         async with asyncio.timeout(DEADLINE_S):
             while not self.asked:
-                await self._next_news()
+                await self.next_news()
         return "/".join(answer.opt.location_path)
 
     def report(self, payload: bytes, number: int, *, confirmable: bool = True) -> None:
         """Notify the observer."""
         message = Message(code=Code.CONTENT, observe=number, payload=payload)
-        self.coap.notify(self.asked[-1].token, message, self._loop.time(), confirmable=confirmable)
+        observed = [one for one in self.asked if one.code is Code.GET]
+        self.coap.notify(observed[-1].token, message, self._loop.time(), confirmable=confirmable)
         self._flush()
 
-    async def _next_news(self) -> None:
+    async def next_news(self) -> None:
         self._news.clear()
         await self._news.wait()
 
@@ -78,9 +80,14 @@ class NbDevice(asyncio.DatagramProtocol):
             match event:
                 case Request(message):
                     self.asked.append(message)
-                    self.coap.respond(message, Message(code=Code.CONTENT, observe=0), now)
+                    self.coap.respond(message, self._answer(message), now)
                 case Response(token, message):
-                    self._answers.pop(token).set_result(message)
+                    self._waiting.pop(token).set_result(message)
+
+    def _answer(self, message: Message) -> Message:
+        if message.code in self.answers:
+            return Message(code=self.answers[message.code])
+        return Message(code=Code.CONTENT, observe=0)
 
     def _say(self, datagram: bytes) -> None:
         if self.session is None:

@@ -184,7 +184,7 @@ async def test_device_that_moves_is_observed_where_it_is(rig: Rig) -> None:
         assert (await after.request(Code.POST, location)).code is Code.CHANGED
         await rig.record("updated", device="m1")
         while not after.asked:
-            await after._next_news()
+            await after.next_news()
         after.report(b'{"seq": 3}', 1)
         await rig.record("uplink", device="m1", first=3)
         before.report(b'{"seq": 4}', 1, confirmable=False)

@@ -1,0 +1,82 @@
+"""Asynchronous commands on their way to NB-IoT devices: written to 19/1/0, one at a time, when a device can be reached.
+
+The vendor's codec plug-ins turn a command into a device's own bytes; here it goes as the JSON that a plug-in is given
+(support.huaweicloud.com, devg-iothub, codec development): `cloudReq` down, `deviceRsp` up, matched by `mid`.
+"""
+
+from typing import Any
+
+import orjson
+from aiocoap import Code, ContentFormat, Message
+
+from broker.async_commands import AsyncCommand, AsyncCommands
+from broker.lwm2m.conversations import Peer
+from broker.lwm2m.registrations import Registrations
+
+COMMANDS = ("19", "1", "0")
+MAX_MID = 65_535
+MAX_UNANSWERED = 20
+AWAKE_S = 93.0
+"""How long a device in queue mode listens after it was heard: MAX_TRANSMIT_WAIT (OMA LwM2M 1.1 §6.5)."""
+
+
+class CommandWriter:
+    """Hands commands to devices, and their answers to who keeps the commands."""
+
+    def __init__(self, commands: AsyncCommands, registrations: Registrations[Peer]) -> None:
+        self._commands = commands
+        self._registrations = registrations
+
+    def go_on(self, device_id: str, now: float) -> None:
+        """Write the next command to a device, if there is one and it can be reached."""
+        registration = self._registrations.of(device_id)
+        if registration is None:
+            return
+        silent_s = self._registrations.silent_for_s(device_id, now) or 0.0
+        if registration.queue_mode and silent_s > AWAKE_S:
+            return
+        command = self._commands.next_due(device_id)
+        if command is not None and self._commands.sent(device_id, command.command_id):
+            self._write(registration.peer, command, now)
+
+    def acknowledged(self, peer: Peer, token: bytes, message: Message, now: float) -> bool:
+        """Take the answer to a write; False if it is the answer to something else."""
+        command_id = peer.written.pop(token, None)
+        if command_id is None or peer.registration is None:
+            return command_id is not None
+        device_id = peer.registration.device_id
+        if message.code.is_successful():
+            self._commands.delivered(device_id, command_id)
+        else:
+            self._commands.answered(device_id, command_id, None, successful=False)
+        self.go_on(device_id, now)
+        return True
+
+    def reported(self, peer: Peer, report: Any) -> None:
+        """Take a report that may say what became of a command."""
+        if peer.registration is None or not isinstance(report, dict) or report.get("msgType") != "deviceRsp":
+            return
+        mid = report.get("mid")
+        command_id = peer.commands.pop(mid, None) if isinstance(mid, int) else None
+        if command_id is not None:
+            result = orjson.dumps(report.get("body"))
+            is_done = report.get("errcode") == 0
+            self._commands.answered(peer.registration.device_id, command_id, result, successful=is_done)
+
+    def _write(self, peer: Peer, command: AsyncCommand, now: float) -> None:
+        peer.last_mid = peer.last_mid % MAX_MID + 1
+        body = {
+            "msgType": "cloudReq",
+            "mid": peer.last_mid,
+            "serviceId": command.wanted.service_id,
+            "cmd": command.wanted.command_name,
+            "paras": orjson.Fragment(command.wanted.paras),
+        }
+        message = Message(
+            code=Code.PUT, uri_path=COMMANDS, payload=orjson.dumps(body), content_format=ContentFormat.OCTETSTREAM
+        )
+        token = peer.coap.request(message, now)
+        peer.written[token] = command.command_id
+        peer.commands[peer.last_mid] = command.command_id
+        if len(peer.commands) > MAX_UNANSWERED:
+            del peer.commands[next(iter(peer.commands))]
