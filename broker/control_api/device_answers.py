@@ -52,6 +52,9 @@ class ListedDevice(BaseModel):
     device_name: IfKnown[str]
     node_type: Literal["GATEWAY"]
     description: IfKnown[str]
+    fw_version: IfKnown[str]
+    sw_version: IfKnown[str]
+    device_sdk_version: IfKnown[str]
     product_id: IfKnown[str]
     status: Status
     tags: Annotated[list[str], Field(max_length=0)]
