@@ -20,7 +20,9 @@ SPEAKING = ("secret", "password", "primary", "secondary", "token", "key", "paras
 
 NAME = "the name of an environment variable"
 DESCRIPTION = "describes an answer; answers are not made of it"
+COAP_TOKEN = "CoAP's word for the number that an answer has of its request"
 NO_SECRETS = {
+    **{(f"wire.coap.exchanges.{one}", "token"): COAP_TOKEN for one in ("Response", "Failed", "Rejected", "Sending")},
     ("simulator.caller.CallerVariables", "token"): NAME,
     ("simulator.caller.CallerVariables", "access_key"): NAME,
     ("simulator.caller.CallerVariables", "secret_key"): NAME,

@@ -1,6 +1,6 @@
 """What a peer tells its owner, and what it remembers of the exchanges under way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from aiocoap import Message
@@ -21,7 +21,7 @@ class Failure(Enum):
 class Request:
     """The other side asks; it is to be answered with `respond`, or not at all."""
 
-    message: Message
+    message: Message = field(repr=False)
 
 
 @record
@@ -29,7 +29,7 @@ class Response:
     """An answer to a request of ours, or a notification of an observation of ours."""
 
     token: bytes
-    message: Message
+    message: Message = field(repr=False)
 
 
 @record
@@ -57,7 +57,7 @@ class Sending:
 
     mid: int
     token: bytes
-    data: bytes
+    data: bytes = field(repr=False)
     is_request: bool
     timeout_s: float
     again_at: float

@@ -8,7 +8,7 @@ repetition, not another beginning. Only handshakes under way are resent, and non
 
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wire.dtls.openssl import Server
 from wire.dtls.records import HEADER, ContentType, client_hello
@@ -33,7 +33,7 @@ class Opened:
 class Received:
     peer: Address
     session: Session
-    data: bytes
+    data: bytes = field(repr=False)
 
 
 @record

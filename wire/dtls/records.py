@@ -4,6 +4,7 @@ Whatever bytes come in, nothing here raises.
 """
 
 from collections.abc import Iterator
+from dataclasses import field
 from enum import IntEnum
 
 from wire.record import record
@@ -40,7 +41,7 @@ BAD_RECORD_MAC = bytes(
 class Record:
     content_type: int
     epoch: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 def records(datagram: bytes) -> Iterator[Record]:

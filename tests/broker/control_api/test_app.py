@@ -7,7 +7,7 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
-from broker.control_api.app import on_unfit_parameter
+from broker.control_api.refusals import on_unfit_parameter
 from broker.rotation import Rotation
 from tests.broker.rig import Rig
 
