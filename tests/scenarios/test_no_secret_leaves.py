@@ -18,7 +18,7 @@ from tests.broker.rig import Client, connect
 from tests.support.canary import MARK, files_that_show, shown
 from tests.support.commands import CHECKOUT, ENVIRONMENT, keyturn
 from tests.support.relay import Relay, relayed
-from wire.mqtt import ConnAck, Publish, Will
+from wire.mqtt import ConnAck, Connect, Publish, Will
 
 pytestmark = pytest.mark.scenario
 
@@ -189,6 +189,7 @@ async def test_embedded_run_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in outside.iterdir()] == ["report"]
 
 
+LINK = "/v2/default/link/instances/default"
 WRONG_PLACES: list[tuple[str, str, Mapping[str, str], bytes]] = [
     ("POST", "/_platform/devices", {}, b'{"device_id": "x", "primary": "%b"' % MARK.encode()),
     ("POST", "/_platform/devices", {}, b'{"device_id": "x y", "primary": "%b"}' % MARK.encode()),
@@ -209,6 +210,21 @@ WRONG_PLACES: list[tuple[str, str, Mapping[str, str], bytes]] = [
     ("POST", "/_platform/devices/meter/commands", {}, b'{"command_name": "c", "paras": {"s": "%b"}}' % MARK.encode()),
     ("POST", "/_platform/devices/meter/messages", {}, b'{"payload": "%b", "qos": 2}' % MARK.encode()),
     ("POST", "/_platform/clock", {}, b'{"advance": "%b"}' % MARK.encode()),
+    (
+        "POST",
+        "/_platform/devices/reset-secrets",
+        {},
+        b'{"resets": [{"device_id": "x", "secret": 1, "%b": 2}]}' % MARK.encode(),
+    ),
+    ("POST", "/v5/iot/p/devices/meter/messages", {}, b'{"message": "%b", "ttl": 7}' % MARK.encode()),
+    ("POST", "/v5/iot/p/devices/meter/commands", {}, b'{"command_name": "c", "paras": "%b"}' % MARK.encode()),
+    ("POST", "/v5/iot/p/devices/meter/async-commands", {}, b'{"paras": {"s": "%b"}}' % MARK.encode()),
+    ("PUT", "/v5/iot/p/devices/meter/properties", {}, b'{"services": "%b"}' % MARK.encode()),
+    ("POST", "/v5/iot/p/routing-rule/rules", {}, b'{"subject": "%b"}' % MARK.encode()),
+    ("POST", f"{LINK}/products", {}, b'{"name": ["%b"]}' % MARK.encode()),
+    ("PUT", f"{LINK}/devices/1/authentication", {}, b'{"password": "%b"}' % MARK.encode()),
+    ("PUT", f"{LINK}/products/7/authentication", {}, b'{"password": "%b-A1"}' % MARK.encode()),
+    ("PUT", f"{LINK}/devices/1", {}, b'{"status": "%b"}' % MARK.encode()),
     ("GET", "/_platform", {"X-Auth-Token": "", "Authorization": f"Bearer {MARK}"}, b""),
     ("GET", "/_platform", {"Origin": f"http://{MARK}"}, b""),
     ("GET", f"/_platform/devices?secrets={MARK}", {}, b""),
@@ -274,6 +290,67 @@ async def answer(
     sent = {"Content-Type": "application/json", **headers}
     async with http.request(method, path, headers=sent, data=body or None) as response:
         return response.status, str(response.raw_headers).encode() + await response.read()
+
+
+NB_KEY = MARK.encode().hex()[:32]
+"""What an NB-IoT device has for a secret is hexadecimal; its bytes are on no wire."""
+
+RIGHT_PLACES: list[tuple[str, str, bytes]] = [
+    ("POST", "/_platform/devices", b'{"device_id": "meter", "primary": "%b-p"}' % MARK.encode()),
+    ("POST", "/_platform/devices", b'{"device_id": "nb", "primary": "%b", "protocol": "coap"}' % NB_KEY.encode()),
+    (
+        "POST",
+        "/_platform/devices/reset-secrets",
+        b'{"resets": [{"device_id": "meter", "secret": "%b-q"}]}' % MARK.encode(),
+    ),
+    ("POST", "/v5/iot/p/devices/meter/messages", b'{"message": {"secret": "%b"}}' % MARK.encode()),
+    ("POST", "/v5/iot/p/devices/nb/async-commands", b'{"paras": {"secret": "%b"}}' % MARK.encode()),
+    (
+        "POST",
+        f"{LINK}/products",
+        b"""{"name": "lamp", "app_id": "a", "manufacturer_id": "m", "manufacturer_name": "m",
+        "model": "m", "product_type": 0, "protocol_type": 0}""",
+    ),
+    (
+        "POST",
+        f"{LINK}/devices",
+        b"""{"product": {"product_id": 1}, "device_name": "lamp", "node_id": "lamp-1",
+        "app_id": "a", "user_name": "lamp", "password": "%b-A1"}"""
+        % MARK.encode(),
+    ),
+    ("PUT", f"{LINK}/devices/1/authentication", b'{"password": "%b-B2"}' % MARK.encode()),
+    ("PUT", f"{LINK}/products/1/authentication", b'{"password": "%b-C3"}' % MARK.encode()),
+    ("POST", f"{LINK}/devices/force-offline", b'{"device_ids": [1]}'),
+]
+
+
+async def test_secrets_in_right_places_are_in_the_database_and_on_the_way_to_their_devices_alone(
+    tmp_path: Path,
+) -> None:
+    async with (
+        platform(tmp_path, "--token", TOKEN) as watched,
+        aiohttp.ClientSession(watched.api, headers={"X-Auth-Token": TOKEN}) as http,
+    ):
+        for method, path, body in RIGHT_PLACES:
+            status, told = await answer(http, method, path, {}, body)
+            assert status in (200, 201), (path, told)
+        for path in ("", "/devices", "/sessions", "/registrations", "/products", "/statistics"):
+            status, told = await answer(http, "GET", f"/_platform{path}", {}, b"")
+            assert (status, shown(told, {MARK, NB_KEY})) == (200, []), path
+        login = Connect("D000000001xxxxxx", "lamp", f"{MARK}-of-another".encode(), keepalive=60)
+        async with await Client.open(watched.ready["mqtt"]["port"]) as client:
+            client.send(login)
+            assert isinstance(await client.receive(), ConnAck)
+        async with await Client.open(watched.ready["mqtt"]["port"]) as client:
+            client.send(connect("meter", f"{MARK}-q"))
+            assert (await client.receive()) == ConnAck(0)
+            message = await client.receive()
+            assert isinstance(message, Publish)
+            assert shown(message.payload) == [MARK]
+        watched.process.kill()
+        await watched.process.wait()
+    assert shown(b"".join(watched.said), {MARK, NB_KEY}) == []
+    assert {path.name.partition("-")[0] for path in files_that_show(tmp_path, {MARK, NB_KEY})} == {"keyturn.db"}
 
 
 BAD_FLEETS = {

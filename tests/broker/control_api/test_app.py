@@ -83,7 +83,9 @@ async def test_no_page_is_offered_that_loads_from_elsewhere(rig: Rig, path: str)
 
 async def test_unfit_parameter_of_a_signature_gets_the_vendors_body() -> None:
     found = {"type": "int_parsing", "loc": ("query", "limit"), "msg": "expected a number", "input": "canary"}
-    answer = await on_unfit_parameter(Request({"type": "http"}), RequestValidationError([found]))
+    answer = await on_unfit_parameter(
+        Request({"type": "http", "path": "/_platform/sessions"}), RequestValidationError([found])
+    )
     told = json.loads(bytes(answer.body))
     assert (answer.status_code, told["error_code"]) == (400, "IOTDA.000006")
     assert told["error_msg"].endswith("limit: expected a number")
