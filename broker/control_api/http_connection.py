@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from broker.control_api.errors import Unserved
@@ -79,11 +78,13 @@ class VendorHttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._is_in_head = self._is_in_request = False
         self._received = 0
+        self._running: RequestResponseCycle | None = None
         self.waiting.begin(self, self.waiting.bounds.request_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.waiting.end(self)
         super().connection_lost(exc)
+        self._forget_caller()
         self._unset_keepalive_if_required()  # uvicorn leaves the timer, and all that it holds, when a caller resets
 
     def data_received(self, data: bytes) -> None:
@@ -131,19 +132,14 @@ class VendorHttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """uvicorn tells the last of several requests alone that their caller is gone: here each finds out itself."""
-        transport = self.transport
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
-        async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            async def send_while_open(message: Message) -> None:
-                if transport.is_closing():
-                    cycle.disconnected = True
-                else:
-                    await send(message)
-
-            await app(scope, receive, send_while_open)
-
-        super()._start_asgi_task(cycle, application)  # type: ignore[arg-type] # starlette's types for uvicorn's
+    def _forget_caller(self) -> None:
+        """uvicorn tells the last of several requests alone that their caller is gone: tell the one that is served."""
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _refuse(self, error: Unserved) -> None:
         """Answer and close; answers that are due to earlier requests come first, and nothing follows half an answer."""
@@ -174,5 +170,6 @@ class VendorHttpProtocol(HttpToolsProtocol):
     def _close(self) -> None:
         """Close once all is sent; who does not read it has as long as for a request."""
         self.transport.close()
+        self._forget_caller()
         if self.transport.get_write_buffer_size():
             self.waiting.begin(self, self.waiting.bounds.request_s)
