@@ -69,9 +69,10 @@ def build(services: Services) -> ASGIApp:
 
 
 def methods_at(routes: Sequence[BaseRoute], path: str) -> list[str]:
-    """Return the methods that a path is served with, whichever routes have them."""
-    serving = (one for one in iter_route_contexts(routes) if one.path_regex is not None and one.path_regex.match(path))
-    return sorted({method for route in serving for method in route.methods or ()})
+    """Return the methods that a path is served with, whichever routes have them; one with a name is no other's id."""
+    serving = [one for one in iter_route_contexts(routes) if one.path_regex is not None and one.path_regex.match(path)]
+    fewest = min((len(one.param_convertors) for one in serving), default=0)
+    return sorted({method for one in serving if len(one.param_convertors) == fewest for method in one.methods or ()})
 
 
 class Front:

@@ -38,6 +38,8 @@ async def test_unknown_path_and_method_get_the_vendors_body(rig: Rig, method: st
     [
         ("/v5/iot/p/devices/d1", "DELETE, GET, PUT"),
         ("/v5/iot/p/devices/d1/action", "POST"),
+        ("/v2/default/link/instances/default/devices/force-offline", "POST"),
+        ("/v2/default/link/instances/default/devices/7", "DELETE, GET, PUT"),
         ("/_platform/devices", "GET, POST"),
     ],
 )
