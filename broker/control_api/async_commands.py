@@ -21,6 +21,7 @@ from broker.control_api.documented import documented
 from broker.control_api.errors import json_response, parse
 from broker.control_api.paging import QUERY_ERRORS, Page, Span, read_query
 from broker.control_api.services import Services
+from broker.control_api.terms import WHOLE
 from broker.errors import InvalidInput, UnknownCommand, UnknownDevice
 from broker.vendor_time import to_the_second
 
@@ -40,12 +41,15 @@ class AsyncCommandRequest(BaseModel):
     service_id: Annotated[str, Field(max_length=64)] | None = None
     command_name: Annotated[str, Field(max_length=128)] | None = None
     paras: Any = Field(repr=False)
-    expire_time: Annotated[int, Field(ge=0, le=MAX_EXPIRE_S, description="seconds")] | None = None
+    expire_time: Annotated[int, Field(ge=0, le=MAX_EXPIRE_S, description="seconds"), WHOLE] | None = None
     send_strategy: SendStrategy | None = None
 
     def command(self) -> NewCommand:
-        """Raises InvalidInput for parameters that are too long."""
-        paras = orjson.dumps(self.paras)
+        """Raises InvalidInput for parameters that are too long, or hold a number beyond 64 bits."""
+        try:
+            paras = orjson.dumps(self.paras)
+        except orjson.JSONEncodeError as error:
+            raise InvalidInput(f"paras: {error}") from None
         if len(paras) > MAX_PARAS:
             raise InvalidInput(f"paras: expected at most {MAX_PARAS} bytes of JSON")
         strategy, expire_s = self.send_strategy or SendStrategy.DELAY, self.expire_time or DEFAULT_EXPIRE_S

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -16,6 +17,7 @@ from broker.control_api.errors import error_body, parse
 from broker.control_api.guard import RESETS, require_trust
 from broker.control_api.iotda import SLOTS
 from broker.control_api.services import Services
+from broker.control_api.terms import WHOLE
 from broker.errors import BrokerError, InvalidInput
 
 MAX_DEVICES = 30_000
@@ -33,7 +35,7 @@ class Pace(BaseModel):
 
     model_config = STRICT
 
-    size: Annotated[int, Field(ge=1)]
+    size: Annotated[int, Field(ge=1), WHOLE]
     every: Annotated[float, Field(gt=0, le=LONGEST_S, description="seconds")]
 
 
@@ -46,12 +48,22 @@ class DeviceReset(BaseModel):
     secret: str | None = Field(default=None, repr=False)
 
 
+ONE_PLAN: JsonDict = {
+    "oneOf": [
+        {"required": ["device_ids"], "properties": {"device_ids": {"type": "array"}, "resets": {"type": "null"}}},
+        {"required": ["resets"], "properties": {"resets": {"type": "array"}, "device_ids": {"type": "null"}}},
+    ]
+}
+UNIQUE: JsonDict = {"uniqueItems": True}
+DeviceIds = Annotated[list[str], Field(min_length=1, max_length=MAX_DEVICES, json_schema_extra=UNIQUE)]
+
+
 class ResetSecrets(BaseModel):
     """The devices, either by `device_ids` or, some with secrets of the caller's, by `resets`; none of them twice."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(json_schema_extra=ONE_PLAN)
 
-    device_ids: Annotated[list[str], Field(min_length=1, max_length=MAX_DEVICES)] | None = None
+    device_ids: DeviceIds | None = None
     resets: Annotated[list[DeviceReset], Field(min_length=1, max_length=MAX_DEVICES)] | None = None
     secret_type: SecretType = "PRIMARY"
     force_disconnect: bool = False
@@ -95,10 +107,20 @@ class ResetOutcome(BaseModel):
     error_msg: str | None = None
 
 
+class ResetCounts(BaseModel):
+    """The last line."""
+
+    count: int
+    reset: int
+    failed: int
+
+
 def router(services: Services) -> APIRouter:
     api = APIRouter(tags=["platform"])
 
-    says = documented(body=ResetSecrets, answer=ResetOutcome, errors=(InvalidInput,), answer_media=LINES_OF_JSON)
+    says = documented(
+        body=ResetSecrets, answer=ResetOutcome | ResetCounts, errors=(InvalidInput,), answer_media=LINES_OF_JSON
+    )
 
     @api.post(RESETS, **says)
     async def reset_secrets(request: Request) -> Response:

@@ -3,11 +3,12 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
 from broker.access.topics import user_topic
 from broker.control_api.device_requests import LENIENT
-from broker.control_api.terms import MessageId, MessageName, PropertyKey, PropertyText, ServiceId
+from broker.control_api.terms import WHOLE, MessageId, MessageName, PropertyKey, PropertyText, ServiceId
 from broker.messages import NewMessage
 from wire.mqtt import NO_PROPERTIES, Properties, topic_error
 
@@ -23,14 +24,9 @@ def _fit_topic(topic: str) -> str:
     return topic
 
 
-def _round_ttl(minutes: int) -> int:
-    if minutes % 5:
-        raise ValueError("expected a multiple of 5")
-    return minutes
-
-
-Topic = Annotated[str, AfterValidator(_fit_topic)]
-Ttl = Annotated[int, Field(ge=0, le=LONGEST_TTL_MIN, description="minutes"), AfterValidator(_round_ttl)]
+TOPIC = WithJsonSchema({"type": "string", "pattern": r"^[^+#\x00]+$", "maxLength": LONGEST_TOPIC})
+Topic = Annotated[str, AfterValidator(_fit_topic), TOPIC]
+Ttl = Annotated[int, Field(ge=0, le=LONGEST_TTL_MIN, multiple_of=5, description="minutes"), WHOLE]
 
 
 class UserProperty(BaseModel):
@@ -57,10 +53,24 @@ class MessageProperties(BaseModel):
         )
 
 
+OF_A_MESSAGE: JsonDict = {
+    "if": {"properties": {"encoding": {"const": "base64"}}, "required": ["encoding"]},
+    "then": {
+        "properties": {
+            "message": {
+                "type": "string",
+                "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+            }
+        }
+    },
+    "anyOf": [{"properties": {name: {"type": "null"}}} for name in ("topic", "topic_full_name")],
+}
+
+
 class DeviceMessageRequest(BaseModel):
     """`topic` is what follows `$oc/devices/{device_id}/user/`; `topic_full_name` is whole. One of them, or none."""
 
-    model_config = LENIENT
+    model_config = LENIENT | ConfigDict(json_schema_extra=OF_A_MESSAGE)
 
     message_id: MessageId | None = None
     name: MessageName | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from pydantic import BaseModel, TypeAdapter, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -116,6 +116,7 @@ class _Operation:
         self._tag = str(route.tags[0])
         self._says: Documented = (route.openapi_extra or {}).get(KEY, Documented(status=route.status_code or 200))
         self._names = list(route.param_convertors)
+        self._ids = _properties(_model_of(route.dependant.path_params))
         self._query = _query_of(route, self._says)
 
     def models(self) -> Iterator[Model]:
@@ -138,7 +139,8 @@ class _Operation:
 
     def _path_parameters(self) -> Iterator[Json]:
         for name in self._names:
-            yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            schema = self._ids.get(name, {"type": "string"})
+            yield {"name": name, "in": "path", "required": True, "schema": {"minLength": 1, **schema}}
         if is_tenants(self.path):
             yield INSTANCE
 
@@ -156,11 +158,10 @@ class _Operation:
 
     def _body(self, model: type[BaseModel], schema: Json) -> Json:
         if self._says.body_is_lines:
-            lines = {"type": "string", "contentMediaType": LINES_OF_JSON, "contentSchema": schema}
             about = "A JSON object a line; empty lines are skipped. All of the lines are taken, or none."
-            content = {LINES_OF_JSON: {"schema": lines}, JSON: {"schema": schema}}
+            content = {LINES_OF_JSON: {"schema": _lines(schema)}, JSON: {"schema": schema}}
             return {"description": about, "required": False, "content": content}
-        required = any(field.is_required() for field in model.model_fields.values())
+        required = not _takes_nothing(model)
         taken = schema if required else {"anyOf": [schema, {"type": "null"}]}
         return {"required": required, "content": {JSON: {"schema": taken}}}
 
@@ -168,7 +169,9 @@ class _Operation:
         says = self._says
         good: Json = {"description": HTTPStatus(says.status).phrase, "headers": HEADERS}
         if says.answer is not None:
-            good["content"] = {says.answer_media: {"schema": schemas[says.answer, "serialization"]}}
+            schema = schemas[says.answer, "serialization"]
+            shown = _lines(schema) if says.answer_media == LINES_OF_JSON else schema
+            good["content"] = {says.answer_media: {"schema": shown}}
         return {str(says.status): good, **answers(self._refusals(), self.method.upper(), self.path)}
 
     def _refusals(self) -> Iterator[BrokerError]:
@@ -180,12 +183,37 @@ class _Operation:
             yield from (InvalidBody(), MalformedBody())
 
 
+def _lines(schema: Json) -> Json:
+    return {"type": "string", "contentMediaType": LINES_OF_JSON, "contentSchema": schema}
+
+
+def _takes_nothing(model: type[BaseModel]) -> bool:
+    """Whether a request without a body is one."""
+    try:
+        model.model_validate({})
+    except ValidationError:
+        return False
+    return True
+
+
 def _query_of(route: RouteContext, says: Documented) -> type[BaseModel] | None:
     """Return the model of the query, or make one of the parameters in the route's signature."""
     if says.query is not None:
         return says.query
-    fields: Any = {one.alias: (one.field_info.annotation, one.field_info) for one in route.dependant.query_params}
-    for annotation, _ in fields.values():
+    parameters = route.dependant.query_params
+    for one in parameters:
+        annotation = one.field_info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             return annotation
-    return create_model("Query", **fields) if fields else None
+    return _model_of(parameters) if parameters else None
+
+
+def _model_of(parameters: Iterable[Any]) -> type[BaseModel]:
+    """Make a model of parameters in a route's signature, as FastAPI knows them."""
+    fields: Any = {one.alias: (one.field_info.annotation, one.field_info) for one in parameters}
+    return create_model("Parameters", **fields)
+
+
+def _properties(model: type[BaseModel]) -> Json:
+    schema = TypeAdapter(model).json_schema(schema_generator=_PlainSchema)
+    return dict(schema.get("properties", {}))

@@ -9,7 +9,7 @@ from broker.auth.registry import DeviceProtocol, Product
 from broker.control_api.documented import documented
 from broker.control_api.errors import describe, json_response, parse
 from broker.control_api.services import Services
-from broker.control_api.terms import ProductId
+from broker.control_api.terms import ProductId, ProductIdText
 from broker.errors import InvalidInput, ProductHasDevices, StoreError
 
 PRODUCT_ID = TypeAdapter(ProductId)
@@ -41,7 +41,7 @@ def router(services: Services) -> APIRouter:
         return json_response({"count": len(shown), "products": shown})
 
     @api.put("/{product_id}", **documented(body=ProductRequest, answer=ProductAnswer, errors=refusals))
-    async def put_product(product_id: str, request: Request) -> Response:
+    async def put_product(product_id: ProductIdText, request: Request) -> Response:
         product = Product(_checked(product_id), parse(ProductRequest, await request.body()).protocol)
         await services.rotation.put_product(product)
         return json_response(_shown(product))

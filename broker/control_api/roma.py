@@ -26,6 +26,7 @@ from broker.control_api.roma_models import (
 )
 from broker.control_api.roma_query import RomaDeviceQuery, parse_query
 from broker.control_api.services import Services
+from broker.control_api.terms import OidText
 from broker.errors import InvalidInput, ResourceInUse, StoreError, UnknownResource
 
 LINK = "/v2/{project_id}/link/instances/{instance_id}"
@@ -51,28 +52,28 @@ def _serve_authentications(api: APIRouter, services: Services) -> None:
     @api.put(
         f"{DEVICE}/authentication", **documented(body=ResetAuthentication, answer=AuthenticationAnswer, errors=CHANGED)
     )
-    async def reset_authentication(device_id: str, request: Request) -> Response:
+    async def reset_authentication(device_id: OidText, request: Request) -> Response:
         oid, wanted = _oid(device_id), parse(ResetAuthentication, await request.body())
         login = wanted.user_name or "", wanted.password or ""
         device = await roma.reset_device(oid, *login, request.state.request_id)
         return _answer(authentication(device.authentication))
 
     @api.get(f"{DEVICE}/authentication", **documented(answer=AuthenticationAnswer, errors=SHOWN))
-    async def show_authentication(device_id: str, request: Request) -> Response:
+    async def show_authentication(device_id: OidText, request: Request) -> Response:
         require_trust(request.headers, callers_are_known=known)
         return _answer(authentication(roma.device(_oid(device_id)).authentication))
 
     @api.put(
         f"{PRODUCT}/authentication", **documented(body=ResetAuthentication, answer=AuthenticationAnswer, errors=CHANGED)
     )
-    async def reset_product_authentication(product_id: str, request: Request) -> Response:
+    async def reset_product_authentication(product_id: OidText, request: Request) -> Response:
         oid, wanted = _oid(product_id), parse(ResetAuthentication, await request.body())
         login = wanted.user_name or "", wanted.password or ""
         product = await roma.reset_product(oid, *login, request.state.request_id)
         return _answer(authentication(product.authentication))
 
     @api.get(f"{PRODUCT}/authentication", **documented(answer=AuthenticationAnswer, errors=SHOWN))
-    async def show_product_authentication(product_id: str, request: Request) -> Response:
+    async def show_product_authentication(product_id: OidText, request: Request) -> Response:
         require_trust(request.headers, callers_are_known=known)
         return _answer(authentication(roma.product(_oid(product_id)).authentication))
 
@@ -107,17 +108,17 @@ def _serve_device(api: APIRouter, services: Services) -> None:
     roma, answers = services.roma, _answers(services)
 
     @api.get(DEVICE, **documented(answer=DeviceAnswer, errors=SHOWN))
-    async def show_device(instance_id: str, device_id: str, request: Request) -> Response:
+    async def show_device(instance_id: str, device_id: OidText, request: Request) -> Response:
         require_trust(request.headers, callers_are_known=services.callers.are_known)
         return _answer(answers.device(roma.device(_oid(device_id)), instance_id))
 
     @api.put(DEVICE, **documented(body=UpdateDevice, answer=DeviceAnswer, errors=CHANGED))
-    async def update_device(instance_id: str, device_id: str, request: Request) -> Response:
+    async def update_device(instance_id: str, device_id: OidText, request: Request) -> Response:
         oid, wanted = _oid(device_id), parse(UpdateDevice, await request.body())
         return _answer(answers.device(await roma.update_device(oid, wanted.changes()), instance_id))
 
     @api.delete(DEVICE, **documented(status=204, errors=(UnknownResource, StoreError)))
-    async def delete_device(device_id: str) -> None:
+    async def delete_device(device_id: OidText) -> None:
         await roma.delete_device(_oid(device_id))
 
 
@@ -130,12 +131,12 @@ def _serve_products(api: APIRouter, services: Services) -> None:
         return _answer(product_answer(await roma.create_product(wanted.facts())), 201)
 
     @api.get(PRODUCT, **documented(answer=ProductAnswer, errors=SHOWN))
-    async def show_product(product_id: str, request: Request) -> Response:
+    async def show_product(product_id: OidText, request: Request) -> Response:
         require_trust(request.headers, callers_are_known=services.callers.are_known)
         return _answer(product_answer(roma.product(_oid(product_id))))
 
     @api.delete(PRODUCT, **documented(status=204, errors=(UnknownResource, ResourceInUse, StoreError)))
-    async def delete_product(product_id: str) -> None:
+    async def delete_product(product_id: OidText) -> None:
         await roma.delete_product(_oid(product_id))
 
 

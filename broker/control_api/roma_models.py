@@ -2,17 +2,28 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from broker.auth.roma import NewRomaDevice, ProductFacts, RomaDeviceChanges
 from broker.control_api.device_requests import LENIENT
-from broker.control_api.terms import Oid, ProductName, Remark, RomaDeviceName, RomaNodeId, ShortText
+from broker.control_api.terms import (
+    WHOLE,
+    Oid,
+    Password,
+    ProductName,
+    Remark,
+    RomaDeviceName,
+    RomaNodeId,
+    ShortText,
+    UserName,
+)
 from broker.roma import generated_password, generated_user_name
 
-Status = Annotated[int, Field(ge=0, le=1, description="0 enabled, 1 disabled")]
-ProductType = Annotated[int, Field(ge=0, le=1, description="0 common, 1 gateway")]
-ProtocolType = Annotated[int, Field(ge=0, le=0, description="0 MQTT, the only one that is offered")]
-DataFormat = Annotated[int, Field(ge=0, le=1, description="0 JSON, 1 user-defined")]
+Status = Annotated[int, Field(ge=0, le=1, description="0 enabled, 1 disabled"), WHOLE]
+ProductType = Annotated[int, Field(ge=0, le=1, description="0 common, 1 gateway"), WHOLE]
+ProtocolType = Annotated[int, Field(ge=0, le=0, description="0 MQTT, the only one that is offered"), WHOLE]
+DataFormat = Annotated[int, Field(ge=0, le=1, description="0 JSON, 1 user-defined"), WHOLE]
 
 
 class ResetAuthentication(BaseModel):
@@ -20,14 +31,25 @@ class ResetAuthentication(BaseModel):
 
     model_config = LENIENT
 
-    user_name: str | None = None
-    password: str | None = Field(default=None, repr=False)
+    user_name: UserName | None = None
+    password: Password | None = Field(default=None, repr=False)
+
+
+BY_ID_OR_BY_MODEL: JsonDict = {
+    "anyOf": [
+        {"required": ["product_id"], "properties": {"product_id": {"type": "number"}}},
+        {
+            "required": ["manufacturer_id", "model"],
+            "properties": {"manufacturer_id": {"type": "string"}, "model": {"type": "string"}},
+        },
+    ]
+}
 
 
 class ProductReference(BaseModel):
     """`product_id`, or else `manufacturer_id` and `model`."""
 
-    model_config = LENIENT
+    model_config = LENIENT | ConfigDict(json_schema_extra=BY_ID_OR_BY_MODEL)
 
     product_id: Oid | None = None
     manufacturer_id: ShortText | None = None
@@ -43,8 +65,8 @@ class CreateDevice(BaseModel):
     device_name: RomaDeviceName
     node_id: RomaNodeId
     app_id: ShortText
-    user_name: str | None = None
-    password: str | None = Field(default=None, repr=False)
+    user_name: UserName | None = None
+    password: Password | None = Field(default=None, repr=False)
     status: Status | None = None
     description: Remark | None = None
     parent_device_id: None = None

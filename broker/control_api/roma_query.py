@@ -1,7 +1,6 @@
 """Which devices a list of ROMA LINK is of, and which part of it a page: the vendor's query parameters."""
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from math import inf
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from broker.auth.roma import RomaDevice
 from broker.control_api.errors import InvalidQuery, describe
-from broker.control_api.terms import Oid, RomaDeviceName, RomaNodeId, ShortText
+from broker.control_api.terms import RomaDeviceName, RomaNodeId, ShortText
 
 LONGEST_PAGE = 999
 DIRECT = 0
@@ -24,7 +23,7 @@ class RomaDeviceQuery(BaseModel):
 
     limit: Annotated[int, Field(ge=1)] = 10
     offset: Annotated[int, Field(ge=0)] = 0
-    product_id: Oid | None = None
+    product_id: Annotated[int, Field(ge=0, le=99_999_999_999_999_999)] | None = None
     device_name: RomaDeviceName | None = None
     client_id: ShortText | None = None
     node_id: RomaNodeId | None = None
@@ -47,7 +46,7 @@ class RomaDeviceQuery(BaseModel):
         if self.created_date_start or self.created_date_end is not None:
             end = inf if self.created_date_end is None else self.created_date_end
             matching = [one for one in matching if self.created_date_start <= one.created_ms <= end]
-        return list(islice(matching, self.offset, self.offset + min(self.limit, LONGEST_PAGE))), len(matching)
+        return matching[self.offset : self.offset + min(self.limit, LONGEST_PAGE)], len(matching)
 
 
 def parse_query(parameters: Mapping[str, str]) -> RomaDeviceQuery:

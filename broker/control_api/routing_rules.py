@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from broker.control_api.services import Services
 from broker.control_api.terms import Description, DeviceName, ProductId
 from broker.errors import InvalidInput, UnknownAction, UnknownRule
 from broker.push.notification import EVENT, RESOURCE
+from broker.push.target import MAX_URL
 from broker.routing_rules import Action, Rule, RuleTexts
 
 RULES = "/v5/iot/{project_id}/routing-rule/rules"
@@ -58,16 +59,34 @@ class UpdateRule(BaseModel):
     active: bool | None = None
 
 
+WRITTEN = {
+    "type": "string",
+    "maxLength": MAX_URL,
+    "pattern": r"^http://(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\]+)(:[0-9]{1,5})?([/?#]\S*)?$",
+}
+
+
+def _refuse_on(value: bool) -> bool:
+    if value:
+        raise ValueError("expected false")
+    return value
+
+
+Off = Annotated[bool, AfterValidator(_refuse_on), WithJsonSchema({"type": "boolean", "const": False})]
+"""A literal false would take 0 as well."""
+TargetUrl = Annotated[str, WithJsonSchema(WRITTEN)]
+
+
 class HttpForwarding(BaseModel):
     """Certificates and signatures are refused: who sent them would rely on them."""
 
     model_config = LENIENT
 
-    url: Annotated[str, Field(repr=False)]
+    url: TargetUrl = Field(repr=False)
     cert_id: Literal[""] | None = None
     cn_name: Literal[""] | None = None
-    sni_enable: Literal[False] | None = None
-    signature_enable: Literal[False] | None = None
+    sni_enable: Off | None = None
+    signature_enable: Off | None = None
     token: Literal[""] | None = None
 
 

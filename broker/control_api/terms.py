@@ -10,6 +10,8 @@ from broker.auth.credentials import secret_error
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 ProductId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,36}$")]
+ProductIdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,36}$"})]
+"""The same in a path, where it is judged later."""
 NodeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 RecordId = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{24}$")]
 DeviceName = Annotated[str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 _?'#().,&%@!-]{1,256}$")]
@@ -26,7 +28,8 @@ def _whole(number: object) -> object:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-Timeout = Annotated[int, Field(ge=0, le=2**31 - 1, description="seconds"), BeforeValidator(_whole)]
+WHOLE = BeforeValidator(_whole)
+Timeout = Annotated[int, Field(ge=0, le=2**31 - 1, description="seconds"), WHOLE]
 
 
 def _fit(secret: str) -> str:
@@ -52,6 +55,15 @@ def _rounded_down(number: object) -> object:
 OID = WithJsonSchema({"type": "number", "minimum": 0, "maximum": 99_999_999_999_999_999})
 Oid = Annotated[int, BeforeValidator(_rounded_down), Field(ge=0, le=99_999_999_999_999_999), OID]
 """An id of ROMA LINK; in a body it is rounded down (huaweicloudsdkroma, model/batch_freeze_devices_request_body.py)."""
+
+OidText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,17}$"})]
+"""The same in a path."""
+
+USER_NAME = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9-]{0,64}$"})
+PASSWORD = WithJsonSchema({"type": "string", "format": "roma-password", "maxLength": 32})
+UserName = Annotated[str, USER_NAME]
+Password = Annotated[str, PASSWORD]
+"""The platform's settings bound their lengths (broker/auth/plain_login.py)."""
 
 RomaDeviceName = Annotated[
     str, Field(pattern=r"^[\u4e00-\u9fffA-Za-z0-9 （）。；，：“”、？《》()_,#.?'@%&!-]{2,64}$")  # noqa: RUF001 - the vendor's set

@@ -14,7 +14,7 @@ from broker.settings import Settings
 
 Json = dict[str, Any]
 ANSWERS, BODIES = "answers", "bodies"
-JSON = "application/json"
+JSON, LINES_OF_JSON = "application/json", "application/x-ndjson"
 
 
 class Description:
@@ -53,6 +53,9 @@ class Description:
             return [*found, f"{media!r} is not described"]
         if media == JSON:
             found += self._errors(ANSWERS, content[media]["schema"], body)
+        if media == LINES_OF_JSON:
+            schema = content[media]["schema"]["contentSchema"]
+            found += [one for line in body.splitlines() for one in self._errors(ANSWERS, schema, line)]
         return found
 
     def objections_to_taken(self, method: str, target: str, body: bytes | None) -> list[str]:

@@ -135,6 +135,8 @@ async def test_deleted_devices_commands_are_gone_though_it_comes_again(rig: Rig)
         ({"service_id": "x" * 65}, "service_id: "),
         ({"command_name": "x" * 129}, "command_name: "),
         ({"paras": {"p": "x" * (32 << 10)}}, "paras: "),
+        ({"paras": {"p": [1 << 70]}}, "paras: "),
+        ({"expire_time": 0.5}, "expire_time: "),
     ],
 )
 async def test_command_that_cannot_be_is_refused(rig: Rig, fields: dict[str, Any], where: str) -> None:

@@ -163,7 +163,7 @@ async def test_delivered_message_that_goes_for_a_new_one_is_no_loss(rig: Rig) ->
 
 
 async def test_message_times_out_when_its_ttl_is_over(still: Rig, clock: FakeClock) -> None:
-    await post(still, message_id="short", ttl=5)
+    await post(still, message_id="short", ttl=5.0)
     await post(still, message_id="long")
     clock.advance(300)
     shown = (await still.call("GET", f"{MESSAGES}/short")).body

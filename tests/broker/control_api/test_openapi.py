@@ -88,6 +88,10 @@ async def test_lines_and_events_are_described_as_what_they_are(rig: Rig) -> None
     lines = found["POST /_platform/devices"]["requestBody"]["content"]["application/x-ndjson"]["schema"]
     assert lines["contentSchema"] == {"$ref": "#/components/schemas/DeviceLine"}
     assert list(content(found["GET /_platform/journal"])) == ["text/event-stream"]
+    outcomes = content(found["POST /_platform/devices/reset-secrets"])["application/x-ndjson"]["schema"][
+        "contentSchema"
+    ]
+    assert [one["$ref"].rpartition("/")[2] for one in outcomes["anyOf"]] == ["ResetOutcome", "ResetCounts"]
 
 
 async def test_errors_are_listed_with_their_codes(rig: Rig) -> None:

@@ -261,6 +261,8 @@ async def test_list_is_paged_with_the_newest_first(link: Link) -> None:
     assert [one["id"] for one in first["items"]] == list(range(12, 2, -1))
     rest = (await link.call("GET", "devices?limit=5000&offset=10")).body
     assert [one["id"] for one in rest["items"]] == [2, 1]
+    beyond = (await link.call("GET", f"devices?offset={1 << 70}")).body
+    assert beyond == {"total": 12, "size": 0, "items": []}
     odd = (await link.call("GET", "devices?node_id=m-1&limit=2&product_id=1&online_status=0,2")).body
     assert ([one["id"] for one in odd["items"]], odd["total"]) == ([11, 9], 5)
     assert (await link.call("GET", "devices?online_status=1")).body == {"total": 0, "size": 0, "items": []}

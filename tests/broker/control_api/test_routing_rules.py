@@ -169,6 +169,7 @@ async def test_action_that_is_not_served_is_refused(rig: Rig) -> None:
         (action(rule_id, "https://127.0.0.1/"), "url: "),
         (action(rule_id, token="abc"), "channel_detail.http_forwarding.token: "),
         (action(rule_id, signature_enable=True), "channel_detail.http_forwarding.signature_enable: "),
+        (action(rule_id, sni_enable=0), "channel_detail.http_forwarding.sni_enable: "),
     ]:
         assert is_refused(await rig.call("POST", ACTIONS, body), 400, where), body
     assert is_refused(await rig.call("POST", ACTIONS, action("unknown")), 404, "rule 'unknown'")

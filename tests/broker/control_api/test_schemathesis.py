@@ -17,7 +17,7 @@ import pytest
 from tests.broker.rig import Client, connect, running
 from wire.mqtt import PubAck, Publish
 
-DEVICES = 400
+DEVICES, NB_IOT = 400, 40
 EXAMPLES = 6
 WITHIN_S = 150
 ROOT = Path(__file__).parents[3]
@@ -34,9 +34,9 @@ async def answer_everything(client: Client) -> None:
             assert isinstance(packet, Publish)
             if packet.qos:
                 client.send(PubAck(packet.packet_id or 0))
-            topic, is_command, request = packet.topic.partition("/commands/request_id=")
-            if is_command:
-                client.send(Publish(f"{topic}/commands/response/request_id={request}", b'{"result_code": 0}'))
+            topic, is_asked, request = packet.topic.partition("/request_id=")
+            if is_asked:
+                client.send(Publish(f"{topic}/response/request_id={request}", b'{"result_code": 0}'))
 
 
 async def schemathesis(api: str, folder: Path) -> tuple[int, str, set[tuple[str, int]]]:
@@ -60,6 +60,7 @@ async def schemathesis(api: str, folder: Path) -> tuple[int, str, set[tuple[str,
             "PYTHONPATH": str(ROOT),
             "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks",
             "KEYTURN_DEVICES": str(DEVICES),
+            "KEYTURN_NB_IOT": str(NB_IOT),
             "KEYTURN_REACHED": str(reached),
         },
         stdout=asyncio.subprocess.PIPE,
@@ -81,6 +82,8 @@ async def test_platform_is_as_it_describes_itself(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, asyncio.TaskGroup() as tasks:
         described = (await rig.call("GET", "/_platform/openapi.json")).body["paths"]
         await rig.provision("online", *(f"known-{number}" for number in range(DEVICES)))
+        asleep = (f"nb-{number}" for number in range(NB_IOT))
+        await rig.provision(*asleep, protocol="coap", primary="0123456789abcdef", secondary=None)
         async with await rig.login(connect("online", keepalive=1200)) as client:
             device = tasks.create_task(answer_everything(client))
             code, said, reached = await schemathesis(f"http://127.0.0.1:{rig.platform.http_port}", tmp_path)
