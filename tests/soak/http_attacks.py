@@ -11,7 +11,7 @@ from tests.soak.mutation import split, spoil
 HTTP = 1
 """Where attacks on MQTT say which version."""
 
-CREATES = (b"POST /v5/iot/", b"POST /_platform/devices ")
+CREATES = (b"POST /v5/iot/", b"POST /v2/", b"POST /_platform/devices ", b"PUT /_platform/products/")
 LINES = (
     b"",
     b"GET",

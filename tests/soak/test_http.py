@@ -23,6 +23,7 @@ from simulator.world import provision
 from tests.soak.attackers import Attackers
 from tests.soak.http_answers import HttpJudge
 from tests.soak.http_attacks import HttpPlan
+from tests.soak.http_requests import ROMA_ID, SLEEPER
 from tests.soak.padding import fill_the_ring, let_it_collect
 from tests.soak.settings import ROOM_S, SEED, SOAK_S
 from tests.soak.victims import disturbances, intruders, victims_of
@@ -77,6 +78,18 @@ async def crowd(api: Endpoint, patient: Patient, url: str) -> None:
         assert patient.descriptors() < VICTIMS + DEFAULT_BOUNDS.max_waiting + 100
 
 
+async def provision_beside(api: str) -> None:
+    """Make what the attackers have of the other kinds of devices."""
+    line = {"device_id": SLEEPER, "protocol": "coap", "primary": "0123456789abcdef"}
+    product = {"name": "meters", "app_id": "a", "manufacturer_id": "m", "manufacturer_name": "m", "model": "m1"}
+    device = {"product": {"product_id": ROMA_ID}, "device_name": "meter", "node_id": "m1", "app_id": "a"}
+    link = "/v2/default/link/instances/default"
+    async with aiohttp.ClientSession(api, raise_for_status=True) as http:
+        await http.post("/_platform/devices", json=line)
+        await http.post(f"{link}/products", json={**product, "product_type": 0, "protocol_type": 0})
+        await http.post(f"{link}/devices", json=device)
+
+
 async def test_attacked_control_api_disturbs_nobody_and_keeps_nothing(tmp_path: Path) -> None:
     check_room(VICTIMS + DEFAULT_BOUNDS.max_waiting + 200)
     own = intruders(20)
@@ -85,6 +98,7 @@ async def test_attacked_control_api_disturbs_nobody_and_keeps_nothing(tmp_path: 
         url = urlsplit(platform.api)
         api = Endpoint(url.hostname or "", url.port or 0)
         await provision(control, own)
+        await provision_beside(platform.api)
         async with victims_of(platform.mqtt, control, tmp_path / "device.jsonl", VICTIMS, SEED) as victims:
             await victims.start()
             plan = HttpPlan(SEED, [one.device_id for one in own[1:]])
