@@ -33,6 +33,7 @@ MAKES = {
 }
 """Where a POST makes something: its name in the paths below, and in the answer."""
 
+LONGEST_WAVE_S = 3600
 URL = "http://127.0.0.1:9/"
 NO_SCHEMA_CAN_SAY = (
     "IOTDA.014031",  # the device is there already
@@ -69,10 +70,18 @@ def lines(context: Any, response: Any) -> str:
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Let two calls of three name what is there; the device that is online gets downlinks and nothing else."""
     number = next(calls)
+    _hurry(case.body)
     _name_device(case, number)
     if number % 3:
         _name_made(case, number)
         _name_in_body(case.operation.label, case.body, number)
+
+
+def _hurry(body: Any) -> None:
+    """Let waves of resets follow each other at once: nobody waits an hour for an answer here."""
+    match body:
+        case {"pace": {"every": int() | float() as every} as pace} if every is not True and 0 < every <= LONGEST_WAVE_S:
+            pace["every"] = min(every, 0.001)
 
 
 def _name_device(case: Any, number: int) -> None:
