@@ -23,6 +23,19 @@ KNOWN_OPTIONS = frozenset(
 )
 
 
+MAX_OPTIONS, MAX_OPTION_NUMBER = 64, 0xFFFF
+"""aiocoap remembers for ever every option number, and every content format, that it has met: both are bounded here."""
+
+MAX_LENGTHS: dict[int, int] = {
+    OptionNumber.OBSERVE: 3,
+    OptionNumber.URI_PORT: 2,
+    OptionNumber.CONTENT_FORMAT: 2,
+    OptionNumber.MAX_AGE: 4,
+    OptionNumber.ACCEPT: 2,
+}
+"""How long a number may be (RFC 7252 §5.10, RFC 7641 §2); one that is longer is no number of anybody's."""
+
+
 class ProtocolError(Exception):
     """Bytes that are no CoAP; `mid` is the message id to reject them with, if they are a confirmable message's."""
 
@@ -42,11 +55,10 @@ def decode(datagram: bytes) -> Message:
     if datagram[1] == Code.EMPTY and len(datagram) > 4:
         raise ProtocolError("an empty message with something in it", mid)
     try:
+        _check_options(datagram, 4 + token_length)
         message: Message = Message.decode(datagram)
-    except (UnparsableMessage, UnicodeDecodeError) as error:
+    except (UnparsableMessage, ValueError) as error:
         raise ProtocolError(str(error), mid) from None
-    if not message.payload and len(datagram) > 4 + token_length and _ends_with_marker(message, datagram):
-        raise ProtocolError("a payload marker without a payload", mid)
     return message
 
 
@@ -63,6 +75,25 @@ def unknown_critical_option(message: Message) -> int | None:
     return None
 
 
-def _ends_with_marker(message: Message, datagram: bytes) -> bool:
-    """Tell an empty payload from an option whose value ends with the marker's byte."""
-    return datagram[-1] == PAYLOAD_MARKER and len(datagram) > 4 + len(message.token) + len(message.opt.encode())
+def _check_options(datagram: bytes, at: int) -> None:
+    """Walk over the options, which begin at `at` (§3.1); raises ValueError for what no message may hold."""
+    number = count = 0
+    while at < len(datagram) and datagram[at] != PAYLOAD_MARKER:
+        head = datagram[at]
+        delta, at = _extended(datagram, head >> 4, at + 1)
+        length, at = _extended(datagram, head & 0x0F, at)
+        number, at, count = number + delta, at + length, count + 1
+        if number > MAX_OPTION_NUMBER or count > MAX_OPTIONS or at > len(datagram):
+            raise ValueError("an option that is none, or one too many")
+        if length > MAX_LENGTHS.get(number, length):
+            raise ValueError(f"an option {number} of {length} bytes")
+    if at == len(datagram) - 1:
+        raise ValueError("a payload marker without a payload")
+
+
+def _extended(datagram: bytes, nibble: int, at: int) -> tuple[int, int]:
+    """Return the number that a nibble stands for, or that the bytes behind it hold, and where it ends."""
+    extra = max(0, nibble - 12)
+    if extra > 2 or at + extra > len(datagram):
+        raise ValueError("an option that is cut off")
+    return (nibble, 13, 269)[extra] + int.from_bytes(datagram[at : at + extra]), at + extra

@@ -1,6 +1,7 @@
 """The codec: what it makes is what RFC 7252 shows, and spoilt bytes are nothing but a ProtocolError."""
 
 import pytest
+from aiocoap import OptionNumber
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,13 @@ def test_request_of_the_rfc_is_read_and_written() -> None:
         (b"\x40\x01\x00\x07\xb4tem", 7),  # an option that ends early
         (b"\x40\x01\x00\x07\xb1\xff", 7),  # a path that is no UTF-8
         (b"\x50\x01\x00\x07\xff", None),  # of a message that is not confirmable
+        (b"\x40\x01\x00\x07\xe0\xff\xff", 7),  # an option 65804
+        (b"\x40\x01\x00\x07\xf0", 7),  # an option of a reserved number
+        (b"\x40\x01\x00\x07\x0f", 7),  # an option of a reserved length
+        (b"\x40\x01\x00\x07\xd0", 7),  # an option whose number is cut off
+        (b"\x40\x01\x00\x07" + b"\x10" * 65, 7),  # more options than anybody needs
+        (b"\x40\x01\x00\x07\xc3\x01\x00\x00", 7),  # a content format of three bytes
+        (b"\x40\x01\x00\x07\x64\x01\x00\x00\x00", 7),  # a number of an observation of four bytes
     ],
 )
 def test_format_error_names_the_message_to_reject(datagram: bytes, rejected_mid: int | None) -> None:
@@ -59,6 +67,15 @@ def test_confirmable_message_that_cannot_be_read_is_reset() -> None:
     assert peer.receive(b"\x40\x01\x00\x07\xff", 0.0) == []
     assert peer.receive(b"\x50\x01\x00\x07\xff", 0.0) == []
     assert sent == [bytes.fromhex("70000007")]
+
+
+def test_strange_options_do_not_pile_up() -> None:
+    """aiocoap keeps every option number that it has met."""
+    before = len(OptionNumber)
+    for number in range(64):
+        with pytest.raises(ProtocolError):
+            decode(b"\x40\x01\x00\x07" + b"\xe0\xff\x00" * (2 + number))
+    assert len(OptionNumber) == before
 
 
 @given(st.binary(max_size=60))
