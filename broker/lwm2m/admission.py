@@ -20,12 +20,12 @@ class Admission:
     def key_of(self, identity: bytes) -> bytes | None:
         """Return the pre-shared key of a DTLS identity: the bytes that the device's primary secret is the hex of."""
         device = self.device(identity.decode("ascii", "replace"))
-        return bytes.fromhex(device.primary.value) if isinstance(device, Device) else None
+        return _key(device) if isinstance(device, Device) else None
 
     def version_of(self, identity: bytes, key: bytes | None) -> int | None:
         """Return the version of the primary secret if this key is it; a key that is no longer in force is none."""
         device = self.device(identity.decode("ascii", "replace"))
-        if isinstance(device, Device) and bytes.fromhex(device.primary.value) == key:
+        if key is not None and isinstance(device, Device) and _key(device) == key:
             return device.primary.version
         return None
 
@@ -50,3 +50,11 @@ class Admission:
         if was_secure and identity is None:
             return Reason.ENDPOINT_MISMATCH
         return self.judge(device.node_id, identity)
+
+
+def _key(device: Device) -> bytes | None:
+    """The key of a device; none if its secret was stored before it had to be hexadecimal."""
+    try:
+        return bytes.fromhex(device.primary.value)
+    except ValueError:
+        return None

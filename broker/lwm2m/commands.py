@@ -16,6 +16,8 @@ from broker.lwm2m.registrations import Registrations
 COMMANDS = ("19", "1", "0")
 MAX_MID = 65_535
 MAX_UNANSWERED = 20
+MAX_WRITE = 16_000
+"""What fits into a record of DTLS (RFC 6347 §4.1) beside a message's head. A longer command fails: no block-wise."""
 AWAKE_S = 93.0
 """How long a device in queue mode listens after it was heard: MAX_TRANSMIT_WAIT (OMA LwM2M 1.1 §6.5)."""
 
@@ -59,7 +61,7 @@ class CommandWriter:
         mid = report.get("mid")
         command_id = peer.commands.pop(mid, None) if isinstance(mid, int) else None
         if command_id is not None:
-            result = orjson.dumps(report.get("body"))
+            result = _as_json(report.get("body"))
             is_done = report.get("errcode") == 0
             self._commands.answered(peer.registration.device_id, command_id, result, successful=is_done)
 
@@ -72,11 +74,21 @@ class CommandWriter:
             "cmd": command.wanted.command_name,
             "paras": orjson.Fragment(command.wanted.paras),
         }
-        message = Message(
-            code=Code.PUT, uri_path=COMMANDS, payload=orjson.dumps(body), content_format=ContentFormat.OCTETSTREAM
-        )
+        payload = orjson.dumps(body)
+        if len(payload) > MAX_WRITE:
+            self._commands.answered(command.device_id, command.command_id, None, successful=False)
+            return
+        message = Message(code=Code.PUT, uri_path=COMMANDS, payload=payload, content_format=ContentFormat.OCTETSTREAM)
         token = peer.coap.request(message, now)
         peer.written[token] = command.command_id
         peer.commands[peer.last_mid] = command.command_id
         if len(peer.commands) > MAX_UNANSWERED:
             del peer.commands[next(iter(peer.commands))]
+
+
+def _as_json(body: Any) -> bytes | None:
+    """Return what a device has answered; None for what is nested more deeply than we can write."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        return None

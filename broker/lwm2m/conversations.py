@@ -37,7 +37,10 @@ CODES = {Reason.BAD_REQUEST: Code.BAD_REQUEST, Reason.UNSUPPORTED_VERSION: Code.
 
 @dataclass(slots=True, eq=False)
 class Peer:
-    """One address that talks to us, since a time; over DTLS it has proved `identity`, with its secret of `version`."""
+    """One address that talks to us; over DTLS it has proved `identity`, with its secret of `version`.
+
+    It came, or was last registered, at `since`.
+    """
 
     address: Address
     coap: CoapPeer
@@ -56,9 +59,10 @@ class Peer:
     def name(self) -> str:
         return f"{self.address[0]}:{self.address[1]}"
 
-    def leave(self) -> None:
+    def leave(self, now: float) -> None:
         """The registration is over, or goes on elsewhere; the device has forgotten what it was asked to report."""
         self.registration = None
+        self.since = now
         for token in (self.observing, *self.written):
             self.coap.forget(token)
         self.observing = b""
@@ -221,8 +225,13 @@ class Conversations:
     # -- what devices report
 
     def _bind(self, peer: Peer, registration: Registration[Peer]) -> None:
-        """A device is to be found at this peer from now on; what it was asked to report elsewhere, it has forgotten."""
-        registration.peer.leave()
+        """A device is to be found at this peer from now on; what it was asked to report elsewhere, it has forgotten.
+
+        A peer is one device: who was registered there before is there no longer.
+        """
+        if peer.registration not in (None, registration):
+            self._registrations.end(peer.registration.device_id, Departure.REPLACED)
+        registration.peer.leave(self._clock.now())
         registration.peer = peer
         peer.registration = registration
 
@@ -257,7 +266,7 @@ class Conversations:
             self.writer.go_on(peer.registration.device_id, now)
 
     def _ended(self, registration: Registration[Peer], departure: Departure) -> None:
-        registration.peer.leave()
+        registration.peer.leave(self._clock.now())
         self._presence.left(registration.device_id, self._clock.utc())
         self._journal.write(
             "unregistered", device=registration.device_id, reason=departure, peer=registration.peer.name

@@ -7,15 +7,19 @@ hold. A stranger costs nothing that lasts: in the clear only the last few unregi
 import asyncio
 import secrets
 import socket
+import traceback
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from broker.clock import Clock
+from broker.complaints import complain
 from broker.journal import Journal, beginning
 from broker.lwm2m.admission import Admission
 from broker.lwm2m.conversations import Address, Conversations, Peer
+from broker.statistics import Statistics
 from wire.coap import CoapPeer
 from wire.coap.peer import NEVER
 from wire.dtls import DtlsListener, End, Ended, Opened, Received, Server, Session
@@ -55,8 +59,9 @@ class Port(asyncio.DatagramProtocol):
 
     is_secure = False
 
-    def __init__(self, conversations: Conversations, outgoing: Outgoing, clock: Clock) -> None:
+    def __init__(self, conversations: Conversations, outgoing: Outgoing, statistics: Statistics, clock: Clock) -> None:
         self.conversations = conversations
+        self.statistics = statistics
         self.clock = clock
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.DatagramTransport | None = None
@@ -65,6 +70,23 @@ class Port(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        with self.guard(addr):
+            self.take(data, addr)
+
+    def take(self, data: bytes, address: Address) -> None:
+        """Serve a datagram."""
+        raise NotImplementedError
+
+    @contextmanager
+    def guard(self, address: object) -> Iterator[None]:
+        """Lose what one peer brings about, if it is more than we can bear, and nothing else."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - the guard
+            self.statistics.internal_errors += 1
+            complain(f"serving {address} over CoAP failed\n{traceback.format_exc()}")
 
     def sweep(self) -> None:
         """Called every now and then, for what is not urgent."""
@@ -84,8 +106,10 @@ class Port(asyncio.DatagramProtocol):
         return Peer(address, coap, self.clock.now())
 
     def serve(self, peer: Peer, datagram: bytes) -> None:
-        self.conversations.take(peer, datagram)
-        self.watch(peer)
+        try:
+            self.conversations.take(peer, datagram)
+        finally:
+            self.watch(peer)
 
     def watch(self, peer: Peer) -> None:
         """Keep the timer of a peer at what it waits for."""
@@ -102,26 +126,28 @@ class Port(asyncio.DatagramProtocol):
             timer.cancel()
 
     def _wake(self, peer: Peer) -> None:
-        self.conversations.wake(peer)
-        self.watch(peer)
+        self._timers.pop(peer, None)
+        with self.guard(peer.name):
+            self.conversations.wake(peer)
+            self.watch(peer)
 
 
 class PlainPort(Port):
     """Port 5683: whoever says that it is a device is believed."""
 
-    def __init__(self, conversations: Conversations, outgoing: Outgoing, clock: Clock) -> None:
-        super().__init__(conversations, outgoing, clock)
+    def __init__(self, conversations: Conversations, outgoing: Outgoing, statistics: Statistics, clock: Clock) -> None:
+        super().__init__(conversations, outgoing, statistics, clock)
         self._registered: dict[Address, Peer] = {}
         self._strangers: OrderedDict[Address, Peer] = OrderedDict()
 
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        peer = self._registered.get(addr) or self._stranger(addr)
+    def take(self, data: bytes, address: Address) -> None:
+        peer = self._registered.get(address) or self._stranger(address)
         self.serve(peer, data)
         if peer.registration is not None:
-            self._registered[addr] = peer
-            self._strangers.pop(addr, None)
-        elif self._registered.pop(addr, None) is not None:
-            self._strangers[addr] = peer
+            self._registered[address] = peer
+            self._strangers.pop(address, None)
+        elif self._registered.pop(address, None) is not None:
+            self._remember(peer)
 
     def sweep(self) -> None:
         """Forget peers whose devices have left."""
@@ -132,11 +158,15 @@ class PlainPort(Port):
         """Remember who asks for a little while, for what it may repeat."""
         peer = self._strangers.get(address)
         if peer is None:
-            peer = self._strangers[address] = self.new_peer(address, partial(self._answer, address))
-            if len(self._strangers) > STRANGERS:
-                _, oldest = self._strangers.popitem(last=False)
-                self.forget(oldest)
+            peer = self.new_peer(address, partial(self._answer, address))
+            self._remember(peer)
         return peer
+
+    def _remember(self, stranger: Peer) -> None:
+        self._strangers[stranger.address] = stranger
+        if len(self._strangers) > STRANGERS:
+            _, oldest = self._strangers.popitem(last=False)
+            self.forget(oldest)
 
     def _answer(self, address: Address, datagram: bytes) -> None:
         self.send(datagram, address)
@@ -148,9 +178,15 @@ class SecurePort(Port):
     is_secure = True
 
     def __init__(
-        self, conversations: Conversations, admission: Admission, outgoing: Outgoing, journal: Journal, clock: Clock
+        self,
+        conversations: Conversations,
+        admission: Admission,
+        outgoing: Outgoing,
+        journal: Journal,
+        statistics: Statistics,
+        clock: Clock,
     ) -> None:
-        super().__init__(conversations, outgoing, clock)
+        super().__init__(conversations, outgoing, statistics, clock)
         self._admission = admission
         self._journal = journal
         server = Server(admission.key_of, secrets.token_bytes(COOKIE_KEY_BYTES))
@@ -158,15 +194,15 @@ class SecurePort(Port):
         self._peers: dict[Session, Peer] = {}
         self._tick: asyncio.TimerHandle | None = None
 
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        for event in self._dtls.receive(data, addr, self.clock.now()):
+    def take(self, data: bytes, address: Address) -> None:
+        for event in self._dtls.receive(data, address, self.clock.now()):
             match event:
                 case Opened(_, session):
-                    self._opened(session, addr)
+                    self._opened(session, address)
                 case Received(_, session, said) if session in self._peers:
                     self.serve(self._peers[session], said)
                 case Ended(_, session):
-                    self._ended(session, addr)
+                    self._ended(session, address)
         self._tick_if_due()
 
     def sweep(self) -> None:
@@ -190,10 +226,15 @@ class SecurePort(Port):
             self._dtls.close(address)
             self._refused(session, End.WRONG_KEY, address)
             return
-        peer = self.new_peer(address, partial(self._dtls.send, address))
+        peer = self.new_peer(address, partial(self._say, session, address))
         peer.identity, peer.version = session.identity, version
         self._peers[session] = peer
         self._journal.write("handshake", endpoint=_name(session), version=version, peer=peer.name)
+
+    def _say(self, session: Session, address: Address, datagram: bytes) -> None:
+        """Send in a session; what is left to say when it is over is not for whoever has the address now."""
+        if self._dtls.session(address) is session:
+            self._dtls.send(address, datagram)
 
     def _ended(self, session: Session, address: Address) -> None:
         peer = self._peers.pop(session, None)
@@ -214,9 +255,10 @@ class SecurePort(Port):
 
     def _on_tick(self) -> None:
         self._tick = None
-        for event in self._dtls.wake(self.clock.now()):
-            if isinstance(event, Ended) and isinstance(event.peer, tuple):
-                self._ended(event.session, event.peer)
+        with self.guard("handshakes"):
+            for event in self._dtls.wake(self.clock.now()):
+                if isinstance(event, Ended) and isinstance(event.peer, tuple):
+                    self._ended(event.session, event.peer)
         self._tick_if_due()
 
 

@@ -34,6 +34,7 @@ class Lwm2mService:
     ) -> None:
         self._admission = Admission(registry)
         self._journal = journal
+        self._statistics = statistics
         self._clock = clock
         self._outgoing = Outgoing(journal)
         self._conversations = Conversations(
@@ -48,11 +49,14 @@ class Lwm2mService:
 
     async def serve_plain(self, host: str, port: int) -> int:
         """Serve devices without a secret; return the port."""
-        return await self._serve(PlainPort(self._conversations, self._outgoing, self._clock), host, port, "CoAP")
+        plain = PlainPort(self._conversations, self._outgoing, self._statistics, self._clock)
+        return await self._serve(plain, host, port, "CoAP")
 
     async def serve_secure(self, host: str, port: int) -> int:
         """Serve devices that prove their secret; return the port."""
-        secure = SecurePort(self._conversations, self._admission, self._outgoing, self._journal, self._clock)
+        secure = SecurePort(
+            self._conversations, self._admission, self._outgoing, self._journal, self._statistics, self._clock
+        )
         return await self._serve(secure, host, port, "CoAP over DTLS")
 
     def _created(self, device_id: str) -> None:
