@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,9 @@ async def test_who_registers_and_leaves_from_everywhere_is_forgotten(rig: Rig, m
         take(port, *datagram)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PlainPort, "take", spy)
-    for _ in range(STRANGERS + 20):
-        async with nb_device(rig.platform.coap_ports["coap"]) as one:
+    async with AsyncExitStack() as open_sockets:  # all at once, lest the kernel gives a port twice
+        for _ in range(STRANGERS + 20):
+            one = await open_sockets.enter_async_context(nb_device(rig.platform.coap_ports["coap"]))
             location = await one.register("m1")
             assert (await one.request(Code.DELETE, location)).code is Code.DELETED
     (port,) = seen
