@@ -73,10 +73,7 @@ class CoapPeer:
             response.mtype, response.mid = Type.ACK, request.mid
         else:
             response.mtype, response.mid = Type.NON, self._next_mid()
-        data = encode(response)
-        if self._seen is not None and request.mid in self._seen:
-            self._seen[request.mid] = (now, data)
-        self._send(data)
+        self._reply(request.mid, encode(response), now)
 
     def forget(self, token: bytes) -> None:
         """Want no answer any more; a notification that comes all the same is rejected."""
@@ -163,12 +160,12 @@ class CoapPeer:
 
     def _answered(self, message: Message, now: float) -> list[Event]:
         """Take a response in a message of its own."""
-        if not self._asked or message.token not in self._asked:
-            self._send_empty(Type.RST, message.mid)
-            return []
-        if message.mtype is Type.CON:
-            self._send_empty(Type.ACK, message.mid)
         if self._is_repeated(message, now):
+            return []
+        is_wanted = self._asked is not None and message.token in self._asked
+        if message.mtype is Type.CON or not is_wanted:
+            self._reply(message.mid, _empty(Type.ACK if is_wanted else Type.RST, message.mid), now)
+        if not is_wanted:
             return []
         if self._sending is not None and self._sending.token == message.token:
             self._go_on(now)  # the acknowledgement was lost; the answer stands for it (§5.2.2)
@@ -214,6 +211,12 @@ class CoapPeer:
         seen[message.mid] = (now, b"")
         return False
 
+    def _reply(self, mid: int, data: bytes, now: float) -> None:
+        """Answer a message, and its repetitions alike."""
+        if self._seen is not None and mid in self._seen:
+            self._seen[mid] = (now, data)
+        self._send(data)
+
     def _given_up(self, sending: Sending, failure: Failure, now: float) -> list[Event]:
         is_wanted = self._asked is not None and self._asked.pop(sending.token, None) is not None
         self._go_on(now)
@@ -236,4 +239,8 @@ class CoapPeer:
         return self._mid
 
     def _send_empty(self, kind: Type, mid: int) -> None:
-        self._send(bytes((0x40 | kind << 4, 0)) + mid.to_bytes(2))
+        self._send(_empty(kind, mid))
+
+
+def _empty(kind: Type, mid: int) -> bytes:
+    return bytes((0x40 | kind << 4, 0)) + mid.to_bytes(2)

@@ -144,6 +144,17 @@ def test_repeated_confirmable_answer_is_acknowledged_again_and_delivered_once() 
     assert side.sent[-2:] == [empty(Type.ACK, 9)] * 2
 
 
+def test_answer_whose_acknowledgement_the_peer_has_missed_is_not_rejected_afterwards() -> None:
+    """The same acknowledgement for every copy (RFC 7252 §4.2), though the request is over by then."""
+    side = Side()
+    token = side.ask()
+    side.peer.receive(empty(Type.ACK, side.last().mid), 0.1)
+    answer = message(Type.CON, 7, Code.CONTENT, token)
+    assert len(side.peer.receive(answer, 0.2)) == 1
+    assert side.peer.receive(answer, 2.2) == []
+    assert side.sent[-2:] == [empty(Type.ACK, 7)] * 2
+
+
 @pytest.mark.parametrize("kind", [Type.CON, Type.NON])
 def test_answer_that_nobody_waits_for_is_rejected(kind: Type) -> None:
     side = Side()
