@@ -197,6 +197,8 @@ class Rotation:
         def in_force(changed: list[Device]) -> int:
             for device in changed:
                 self._registry.put(device)
+                if device.protocol is not DeviceProtocol.COAP:
+                    self._registrations.end(device.device_id, Departure.REPLACED)
                 self._journal.write("provisioned", **_added(device))
             return len(changed)
 

@@ -69,10 +69,10 @@ class Lwm2mService:
                     port.watch(registration.peer)
 
     def sweep_every(self, seconds: float) -> None:
+        self._sweeper = self._loop.call_later(seconds, self.sweep_every, seconds)
         self._conversations.sweep()
         for port in self._ports:
             port.sweep()
-        self._sweeper = self._loop.call_later(seconds, self.sweep_every, seconds)
 
     def stop(self) -> None:
         if self._sweeper is not None:

@@ -126,6 +126,13 @@ async def test_session_outlives_its_registration_for_a_while(rig: Rig, clock: Fa
         await one.register("m1")
 
 
+async def test_device_that_becomes_one_of_mqtt_is_registered_no_longer(rig: Rig) -> None:
+    async with nb_device(rig.platform.coap_ports["coap"]) as one:
+        await one.register("m1")
+        await rig.provision("m1", protocol="mqtt")
+    assert (await rig.call("GET", "/_platform/registrations")).body["count"] == 0
+
+
 async def test_answer_that_is_nested_too_deeply_still_counts(rig: Rig) -> None:
     async with nb_device(rig.platform.coap_ports["coap"]) as one:
         await one.register("m1")
