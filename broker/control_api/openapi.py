@@ -139,8 +139,8 @@ class _Operation:
 
     def _path_parameters(self) -> Iterator[Json]:
         for name in self._names:
-            schema = self._ids.get(name, {"type": "string"})
-            yield {"name": name, "in": "path", "required": True, "schema": {"minLength": 1, **schema}}
+            schema = self._ids.get(name, {"type": "string", "minLength": 1})
+            yield {"name": name, "in": "path", "required": True, "schema": schema}
         if is_tenants(self.path):
             yield INSTANCE
 

@@ -52,11 +52,12 @@ def _rounded_down(number: object) -> object:
     return floor(number) if isinstance(number, float) and isfinite(number) else number
 
 
-OID = WithJsonSchema({"type": "number", "minimum": 0, "maximum": 99_999_999_999_999_999})
+ANY_OID = {"type": "number", "minimum": 0, "maximum": 99_999_999_999_999_999}
+OID = WithJsonSchema(ANY_OID)
 Oid = Annotated[int, BeforeValidator(_rounded_down), Field(ge=0, le=99_999_999_999_999_999), OID]
 """An id of ROMA LINK; in a body it is rounded down (huaweicloudsdkroma, model/batch_freeze_devices_request_body.py)."""
 
-OidText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,17}$"})]
+OidText = Annotated[str, WithJsonSchema({**ANY_OID, "type": "integer"})]
 """The same in a path."""
 
 USER_NAME = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9-]{0,64}$"})

@@ -1,7 +1,8 @@
 """What schemathesis loads beside its own checks: ids of what is there, and a list of what was reached.
 
-KEYTURN_DEVICES is how many devices of MQTT there are, KEYTURN_NB_IOT how many of NB-IoT, KEYTURN_REACHED the file of
-the list. What the platform makes along the way is remembered, to be named in later calls.
+KEYTURN_DEVICES is how many devices of MQTT there are, KEYTURN_NB_IOT how many of NB-IoT, KEYTURN_PRODUCT the id of a
+product of ROMA LINK that has a device, and so is not deleted, KEYTURN_REACHED the file of the list. What the platform
+makes along the way is remembered, to be named in later calls.
 """
 
 import json
@@ -19,7 +20,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 DEVICES, REACHED = int(os.environ["KEYTURN_DEVICES"]), Path(os.environ["KEYTURN_REACHED"])
 NB_IOT = int(os.environ["KEYTURN_NB_IOT"])
-ONLINE = "online"
+ONLINE, FROZEN = "online", "frozen"
 DOWNLINKS = ("/commands", "/messages", "/properties")
 ROMA, OID = "/v2/{project_id}/link/instances/{instance_id}", re.compile(r"[0-9]{1,17}")
 V5 = "/v5/iot/{project_id}"
@@ -53,7 +54,8 @@ NO_SCHEMA_CAN_SAY = (
     "url: expected",  # which hosts and ports there are, and which of them are loopback addresses
 )
 calls = count()
-known: dict[str, list[dict[str, str]]] = defaultdict(list)
+known: dict[str, list[dict[str, Any]]] = defaultdict(list)
+known[f"{ROMA}/products"].append({"product_id": int(os.environ["KEYTURN_PRODUCT"])})
 
 schemathesis.openapi.format("basic-date-time", strategies.sampled_from(["20261121T193000Z", "20260101T000000Z"]))
 schemathesis.openapi.format(
@@ -91,6 +93,8 @@ def _name_device(case: Any, number: int) -> None:
     is_downlink = path.endswith(DOWNLINKS)
     if "/async-commands" in path:
         case.path_parameters["device_id"] = f"nb-{number % NB_IOT}"
+    elif path.endswith("/unfreeze") and number % 3:
+        case.path_parameters["device_id"] = FROZEN
     elif number % 3 or (named == ONLINE and not is_downlink):
         case.path_parameters["device_id"] = ONLINE if is_downlink and number % 2 else f"known-{number % DEVICES}"
 
@@ -108,14 +112,22 @@ def _name_made(case: Any, number: int) -> None:
 def _name_in_body(label: str, body: Any, number: int) -> None:
     products, rules = known[f"{ROMA}/products"], known[f"{V5}/routing-rule/rules"]
     match body:
-        case {"product": {"product_id": int(named)} as product} if label == f"POST {ROMA}/devices" and products:
-            if 0 <= named < 10**17 and not isinstance(named, bool):
-                product["product_id"] = int(products[number % len(products)]["product_id"])
+        case {"product": {**product}} if label == f"POST {ROMA}/devices" and _may_be_a_product(product):
+            body["product"] = {**product, "product_id": products[number % len(products)]["product_id"]}
         case {"channel_detail": {"http_forwarding": {"url": str(url)} as forwarding}}:
             if url.startswith("http://"):
                 forwarding["url"] = URL
             if rules and isinstance(body.get("rule_id"), str) and re.fullmatch(r"[A-Za-z0-9_-]{1,36}", body["rule_id"]):
                 body["rule_id"] = rules[number % len(rules)]["rule_id"]
+
+
+def _may_be_a_product(named: dict[str, Any]) -> bool:
+    """Whether nothing is wrong with how a product is named, so that another one may stand there."""
+    number, texts = named.get("product_id"), [named.get("manufacturer_id"), named.get("model")]
+    is_number = isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < 10**17
+    are_texts = [isinstance(one, str) and len(one) <= 64 for one in texts]
+    fits = all(fine or one is None for fine, one in zip(are_texts, texts, strict=True))
+    return fits and (is_number or (number is None and all(are_texts)))
 
 
 @schemathesis.hook
@@ -126,11 +138,11 @@ def after_call(context: Any, case: Any, response: Any) -> None:
     if response.status_code == 201 and path in MAKES:
         name, field = MAKES[path]
         device = {} if "{device_id}" not in path else {"device_id": case.path_parameters["device_id"]}
-        known[path].append({**device, name: str(response.json()[field])})
+        known[path].append({**device, name: response.json()[field]})
     if response.status_code == 204 and case.operation.method.upper() == "DELETE":
         above, _, name = path.rpartition("/")
         gone = (case.path_parameters or {}).get(name.strip("{}"))
-        known[above] = [one for one in known[above] if one[name.strip("{}")] != gone]
+        known[above] = [one for one in known[above] if str(one[name.strip("{}")]) != str(gone)]
 
 
 @schemathesis.check

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.broker.link import Link
 from tests.broker.rig import Client, connect, running
 from wire.mqtt import PubAck, Publish
 
@@ -39,7 +40,7 @@ async def answer_everything(client: Client) -> None:
                 client.send(Publish(f"{topic}/response/request_id={request}", b'{"result_code": 0}'))
 
 
-async def schemathesis(api: str, folder: Path) -> tuple[int, str, set[tuple[str, int]]]:
+async def schemathesis(api: str, product: int, folder: Path) -> tuple[int, str, set[tuple[str, int]]]:
     """Run it; return its exit code, what it said, and which operations it saw answered with which statuses."""
     reached = folder / "reached"
     process = await asyncio.create_subprocess_exec(
@@ -61,6 +62,7 @@ async def schemathesis(api: str, folder: Path) -> tuple[int, str, set[tuple[str,
             "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks",
             "KEYTURN_DEVICES": str(DEVICES),
             "KEYTURN_NB_IOT": str(NB_IOT),
+            "KEYTURN_PRODUCT": str(product),
             "KEYTURN_REACHED": str(reached),
         },
         stdout=asyncio.subprocess.PIPE,
@@ -81,12 +83,16 @@ async def schemathesis(api: str, folder: Path) -> tuple[int, str, set[tuple[str,
 async def test_platform_is_as_it_describes_itself(tmp_path: Path) -> None:
     async with running(tmp_path) as rig, asyncio.TaskGroup() as tasks:
         described = (await rig.call("GET", "/_platform/openapi.json")).body["paths"]
-        await rig.provision("online", *(f"known-{number}" for number in range(DEVICES)))
+        await rig.provision("online", "frozen", *(f"known-{number}" for number in range(DEVICES)))
         asleep = (f"nb-{number}" for number in range(NB_IOT))
         await rig.provision(*asleep, protocol="coap", primary="0123456789abcdef", secondary=None)
+        assert (await rig.call("POST", "/v5/iot/p/devices/frozen/freeze")).status == 204
+        link = Link(rig)
+        product = (await link.product())["id"]
+        await link.device(product)
         async with await rig.login(connect("online", keepalive=1200)) as client:
             device = tasks.create_task(answer_everything(client))
-            code, said, reached = await schemathesis(f"http://127.0.0.1:{rig.platform.http_port}", tmp_path)
+            code, said, reached = await schemathesis(f"http://127.0.0.1:{rig.platform.http_port}", product, tmp_path)
             assert code == 0, said
             assert (await rig.statistics())["internal_errors"] == 0
             device.cancel()
