@@ -1,63 +1,15 @@
 """The control API judged by the vendor's own SDK, as it comes from the package index."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.broker.rig import PRIMARY, SECONDARY, Rig, connect, running
-
-sdk = pytest.importorskip("huaweicloudsdkiotda.v5", reason="pip install '.[peers]'")
-credentials = pytest.importorskip("huaweicloudsdkcore.auth.credentials")
-exceptions = pytest.importorskip("huaweicloudsdkcore.exceptions.exceptions")
-region = pytest.importorskip("huaweicloudsdkcore.region.region")
+from tests.broker.rig import PRIMARY, SECONDARY, connect, running
+from tests.support.iotda_console import METER, Call, Console, create, freeze, sdk, show
 
 pytestmark = pytest.mark.peer
-
-PROJECT = "0" * 32
-METER = "product_meter"
-
-Call = Callable[[Any], Any]
-
-
-class Console:
-    """The SDK's client; it blocks, and so works beside the loop."""
-
-    def __init__(self, rig: Rig) -> None:
-        address = f"http://127.0.0.1:{rig.platform.http_port}"
-        signed = credentials.BasicCredentials("access-key", "secret-key", PROJECT)
-        signed.with_derived_predicate(credentials.DerivedCredentials.get_default_derived_predicate())
-        self.rig = rig
-        self._client = (
-            sdk.IoTDAClient.new_builder()
-            .with_credentials(signed)
-            .with_region(region.Region("cn-north-4", address))
-            .build()
-        )
-
-    async def __call__(self, call: Call) -> Any:
-        return await asyncio.to_thread(call, self._client)
-
-    async def refused(self, call: Call) -> tuple[int, str, str]:
-        """Return what the SDK makes of a refusal: the status, the vendor's code and text."""
-        with pytest.raises(exceptions.ClientRequestException) as caught:
-            await self(call)
-        assert caught.value.request_id.startswith(self.rig.platform.run)
-        return caught.value.status_code, caught.value.error_code, caught.value.error_msg
-
-    async def create(self, **fields: Any) -> Any:
-        return await self(create(**fields))
-
-
-def create(*, node_id: str = "meter", **fields: Any) -> Call:
-    body = sdk.AddDevice(product_id="product", node_id=node_id, **fields)
-    return lambda client: client.add_device(sdk.AddDeviceRequest(body=body))
-
-
-def show(device_id: str = METER) -> Call:
-    return lambda client: client.show_device(sdk.ShowDeviceRequest(device_id=device_id))
 
 
 def listing(**query: Any) -> Call:
@@ -73,10 +25,6 @@ def reset(device_id: str = METER, action_id: str = "resetSecret", **fields: Any)
     request = sdk.ResetDeviceSecretRequest(device_id=device_id, action_id=action_id)
     request.body = sdk.ResetDeviceSecret(**fields)
     return lambda client: client.reset_device_secret(request)
-
-
-def freeze(device_id: str = METER) -> Call:
-    return lambda client: client.freeze_device(sdk.FreezeDeviceRequest(device_id=device_id))
 
 
 def unfreeze(device_id: str = METER) -> Call:

@@ -14,7 +14,7 @@ from paho.mqtt.client import MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.broker.rig import DEADLINE_S, PRIMARY, running, sign
-from tests.peers.test_huawei_sdk import METER, Call, Console, create, freeze, sdk, show
+from tests.support.iotda_console import METER, Call, Console, create, freeze, sdk, show
 
 pytestmark = pytest.mark.peer
 

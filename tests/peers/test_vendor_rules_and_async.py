@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from tests.broker.rig import connect, running
-from tests.peers.test_huawei_sdk import METER, Call, Console
+from tests.support.iotda_console import METER, Call, Console, sdk
 from tests.support.receiver import receiving
-
-sdk = pytest.importorskip("huaweicloudsdkiotda.v5", reason="pip install '.[peers]'")
 
 pytestmark = pytest.mark.peer
 
