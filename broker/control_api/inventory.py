@@ -1,12 +1,13 @@
 """The devices as the administration lists them: secrets by their fingerprints, or whole for who asks for them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, WithJsonSchema
 
 from broker.auth.registry import Device, DeviceProtocol, Secret, Slot
 from broker.control_api.terms import IfKnown
 from broker.errors import InvalidInput
+from broker.lwm2m.registrations import Registration
 from broker.sessions import Session
 
 WantsSecrets = Annotated[str, WithJsonSchema({"type": "string", "enum": ["true", "false"]})]
@@ -15,6 +16,12 @@ WantsSecrets = Annotated[str, WithJsonSchema({"type": "string", "enum": ["true",
 class UsedSecret(BaseModel):
     slot: Slot
     secret_version: int
+
+
+class UsedByRegistration(BaseModel):
+    """`secret_version` is null for an NB-IoT device that registered in the clear."""
+
+    secret_version: int | None
 
 
 class ListedSecret(BaseModel):
@@ -33,6 +40,7 @@ class InventoryDevice(BaseModel):
     secure_access: bool
     frozen: bool
     session: UsedSecret | None
+    registration: UsedByRegistration | None
     primary: ListedSecret
     secondary: ListedSecret | None
 
@@ -49,8 +57,10 @@ def wants_secrets(written: str) -> bool:
     return written == "true"
 
 
-def listed(device: Device, session: Session | None, *, secrets: bool) -> dict[str, object]:
-    """One device with its live session; `secrets`: not only their fingerprints."""
+def listed(
+    device: Device, session: Session | None, registration: Registration[Any] | None, *, secrets: bool
+) -> dict[str, object]:
+    """One device with its live session, or its registration; `secrets`: not only their fingerprints."""
     return {
         "device_id": device.device_id,
         "product_id": device.product_id,
@@ -59,6 +69,7 @@ def listed(device: Device, session: Session | None, *, secrets: bool) -> dict[st
         "secure_access": device.secure_access,
         "frozen": device.frozen,
         "session": {"slot": session.slot, "secret_version": session.version} if session else None,
+        "registration": {"secret_version": registration.version} if registration else None,
         "primary": _listed_secret(device.primary, whole=secrets),
         "secondary": _listed_secret(device.secondary, whole=secrets) if device.secondary else None,
     }

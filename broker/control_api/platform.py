@@ -89,7 +89,11 @@ def router(services: Services) -> APIRouter:
         whole = wants_secrets(secrets)
         if whole:
             require_trust(request.headers, callers_are_known=services.callers.are_known)
-        devices = [listed(one, services.sessions.get(one.device_id), secrets=whole) for one in services.registry]
+        sessions, registrations = services.sessions, services.registrations
+        devices = [
+            listed(one, sessions.get(one.device_id), registrations.of(one.device_id), secrets=whole)
+            for one in services.registry
+        ]
         return json_response({"count": len(devices), "devices": devices})
 
     @api.post("/devices", **documented(body=DeviceLine, body_is_lines=True, answer=Provisioned, errors=[DeviceExists]))

@@ -50,10 +50,13 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _session(entry: Entry) -> str:
-    session = entry["session"]
-    if session is None:
-        return "frozen" if entry["frozen"] else "offline"
-    return f"{session['slot']}:v{session['secret_version']}"
+    session, registration = entry["session"], entry.get("registration")
+    if session is not None:
+        return f"{session['slot']}:v{session['secret_version']}"
+    if registration is not None:
+        version = registration["secret_version"]
+        return "in-the-clear" if version is None else f"primary:v{version}"
+    return "frozen" if entry["frozen"] else "offline"
 
 
 def _secret(secret: Entry | None) -> str:

@@ -94,6 +94,8 @@ def test_terminal_gets_a_table() -> None:
     entries = [
         entry | {"device_id": "d1", "session": online},
         entry | {"device_id": "d2", "session": None, "frozen": True},
+        entry | {"device_id": "n1", "protocol": "coap", "session": None, "registration": {"secret_version": 3}},
+        entry | {"device_id": "n2", "protocol": "coap", "session": None, "registration": {"secret_version": None}},
     ]
     print_devices(screen, entries)
     assert isinstance(screen.file, io.StringIO)
@@ -101,3 +103,5 @@ def test_terminal_gets_a_table() -> None:
     assert ["device", "product", "protocol", "session", "primary", "secondary"] in words
     assert ["d1", "-", "mqtt", "secondary:v2", "v3:0a1b2c3d", "-"] in words
     assert ["d2", "-", "mqtt", "frozen", "v3:0a1b2c3d", "-"] in words
+    assert ["n1", "-", "coap", "primary:v3", "v3:0a1b2c3d", "-"] in words
+    assert ["n2", "-", "coap", "in-the-clear", "v3:0a1b2c3d", "-"] in words

@@ -27,6 +27,7 @@ async def test_device_is_listed_by_fingerprints_with_its_session(rig: Rig) -> No
                 "secure_access": False,
                 "frozen": False,
                 "session": {"slot": "primary", "secret_version": 1},
+                "registration": None,
                 "primary": {"version": 1, "fingerprint": MARKS["primary"]},
                 "secondary": {"version": 1, "fingerprint": MARKS["secondary"]},
             }

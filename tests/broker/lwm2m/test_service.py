@@ -245,6 +245,15 @@ async def test_junk_from_many_addresses_is_forgotten_and_the_next_device_gets_in
     assert (await rig.statistics())["internal_errors"] == 0
 
 
+async def test_devices_are_listed_with_what_their_registration_rests_on(rig: Rig) -> None:
+    async with nb_device(secure(rig), "m1") as sealed, nb_device(plain(rig)) as open_to_all:
+        assert await sealed.handshake()
+        await sealed.register("m1")
+        await open_to_all.register("m2")
+        entries = (await rig.call("GET", "/_platform/devices")).body["devices"]
+    assert [one["registration"] for one in entries] == [{"secret_version": 1}, {"secret_version": None}]
+
+
 async def test_registrations_are_listed(rig: Rig) -> None:
     async with nb_device(secure(rig), "m1") as device:
         assert await device.handshake()
