@@ -89,11 +89,7 @@ def router(services: Services) -> APIRouter:
         whole = wants_secrets(secrets)
         if whole:
             require_trust(request.headers, callers_are_known=services.callers.are_known)
-        sessions, registrations = services.sessions, services.registrations
-        devices = [
-            listed(one, sessions.get(one.device_id), registrations.of(one.device_id), secrets=whole)
-            for one in services.registry
-        ]
+        devices = _inventory(services, secrets=whole)
         return json_response({"count": len(devices), "devices": devices})
 
     @api.post("/devices", **documented(body=DeviceLine, body_is_lines=True, answer=Provisioned, errors=[DeviceExists]))
@@ -129,6 +125,14 @@ def router(services: Services) -> APIRouter:
 
     _serve_downlinks(api, services)
     return api
+
+
+def _inventory(services: Services, *, secrets: bool) -> list[dict[str, object]]:
+    sessions, registrations = services.sessions, services.registrations
+    return [
+        listed(one, sessions.get(one.device_id), registrations.of(one.device_id), secrets=secrets)
+        for one in services.registry
+    ]
 
 
 def _serve_downlinks(api: APIRouter, services: Services) -> None:
