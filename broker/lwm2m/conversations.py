@@ -39,12 +39,13 @@ CODES = {Reason.BAD_REQUEST: Code.BAD_REQUEST, Reason.UNSUPPORTED_VERSION: Code.
 class Peer:
     """One address that talks to us; over DTLS it has proved `identity`, with its secret of `version`.
 
-    It came, or was last registered, at `since`.
+    It came, or was last registered, at `since`. `watch` is to be called when something was said to it unasked.
     """
 
     address: Address
     coap: CoapPeer
     since: float
+    watch: "Callable[[Peer], None]" = field(repr=False)
     identity: bytes | None = None
     version: int | None = None
     registration: "Registration[Peer] | None" = None

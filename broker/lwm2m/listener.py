@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import socket
 import traceback
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,10 +55,8 @@ class Outgoing:
                 transport.sendto(datagram, address)
 
 
-class Port(asyncio.DatagramProtocol):
+class Port(asyncio.DatagramProtocol, ABC):
     """What both ports have in common: peers, and a timer for each that waits for an acknowledgement."""
-
-    is_secure = False
 
     def __init__(self, conversations: Conversations, outgoing: Outgoing, statistics: Statistics, clock: Clock) -> None:
         self.conversations = conversations
@@ -75,9 +74,9 @@ class Port(asyncio.DatagramProtocol):
         with self.guard(addr):
             self.take(data, addr)
 
+    @abstractmethod
     def take(self, data: bytes, address: Address) -> None:
         """Serve a datagram."""
-        raise NotImplementedError
 
     @contextmanager
     def guard(self, address: object) -> Iterator[None]:
@@ -88,6 +87,7 @@ class Port(asyncio.DatagramProtocol):
             self.statistics.internal_errors += 1
             complain(f"serving {address} over CoAP failed\n{traceback.format_exc()}")
 
+    @abstractmethod
     def sweep(self) -> None:
         """Called every now and then, for what is not urgent."""
 
@@ -103,7 +103,7 @@ class Port(asyncio.DatagramProtocol):
 
     def new_peer(self, address: Address, send: Send) -> Peer:
         coap = CoapPeer(send, secrets.randbits(16), _jitter)
-        return Peer(address, coap, self.clock.now())
+        return Peer(address, coap, self.clock.now(), self.watch)
 
     def serve(self, peer: Peer, datagram: bytes) -> None:
         try:
@@ -174,8 +174,6 @@ class PlainPort(Port):
 
 class SecurePort(Port):
     """Port 5684: who has the key of its endpoint is a device."""
-
-    is_secure = True
 
     def __init__(
         self,

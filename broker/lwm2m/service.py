@@ -64,9 +64,7 @@ class Lwm2mService:
         registration = self._registrations.of(device_id)
         if registration is not None:
             self._writer.go_on(device_id, self._clock.now())
-            for port in self._ports:
-                if port.is_secure == (registration.peer.identity is not None):
-                    port.watch(registration.peer)
+            registration.peer.watch(registration.peer)
 
     def sweep_every(self, seconds: float) -> None:
         self._sweeper = self._loop.call_later(seconds, self.sweep_every, seconds)

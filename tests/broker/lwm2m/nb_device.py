@@ -58,9 +58,7 @@ class NbDevice(asyncio.DatagramProtocol):
         """Register and wait until the platform observes; return the location."""
         answer = await self.request(Code.POST, "rd", f"ep={endpoint}{more}")
         assert answer.code is Code.CREATED, answer
-        async with asyncio.timeout(DEADLINE_S):
-            while not self.asked:
-                await self.next_news()
+        await self.is_asked()
         return "/".join(answer.opt.location_path)
 
     def report(self, payload: bytes, number: int, *, confirmable: bool = True) -> None:
@@ -69,6 +67,13 @@ class NbDevice(asyncio.DatagramProtocol):
         observed = [one for one in self.asked if one.code is Code.GET]
         self.coap.notify(observed[-1].token, message, self._loop.time(), confirmable=confirmable)
         self._flush()
+
+    async def is_asked(self, count: int = 1, code: Code | None = None) -> list[Message]:
+        """Wait until the platform has asked so often, of this code; return what it asked."""
+        async with asyncio.timeout(DEADLINE_S):
+            while len(asked := [one for one in self.asked if code in (None, one.code)]) < count:
+                await self.next_news()
+        return asked
 
     async def next_news(self) -> None:
         self._news.clear()

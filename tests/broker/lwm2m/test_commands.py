@@ -39,8 +39,7 @@ async def status(rig: Rig, command_id: str) -> Any:
 
 async def written(device: NbDevice, count: int) -> list[dict[str, Any]]:
     """Wait for so many writes of commands; return what they say."""
-    while len(found := [one for one in device.asked if one.code is Code.PUT]) < count:
-        await device.next_news()
+    found = await device.is_asked(count, Code.PUT)
     assert all(one.opt.uri_path == ("19", "1", "0") for one in found)
     return [json.loads(one.payload) for one in found]
 

@@ -1,6 +1,5 @@
 """What strangers, forgers and devices out of order bring about at the NB-IoT ports is theirs alone."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -117,12 +116,17 @@ async def test_command_is_not_written_into_another_devices_session(rig: Rig) -> 
 
 
 async def test_session_outlives_its_registration_for_a_while(rig: Rig, clock: FakeClock) -> None:
-    async with nb_device(rig.platform.coap_ports["coaps"], "m1") as one:
+    """A sweep that ends a session on which nobody ever registered leaves alone one that is as old, and was used."""
+    coaps = rig.platform.coap_ports["coaps"]
+    async with nb_device(coaps, "m1") as one, nb_device(coaps, "m2") as idle:
         assert await one.handshake()
         location = await one.register("m1")
-        clock.advance(100)
+        clock.advance(50)
+        assert await idle.handshake()
+        clock.advance(50)
         assert (await one.request(Code.DELETE, location)).code is Code.DELETED
-        await asyncio.sleep(0.05)  # time for sweeps
+        clock.advance(15)
+        await rig.record("session_ended", endpoint="m2")
         await one.register("m1")
 
 
