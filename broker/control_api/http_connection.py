@@ -84,7 +84,9 @@ class VendorHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.waiting.end(self)
         super().connection_lost(exc)
-        self._forget_caller()
+        if self._running is not None:  # uvicorn tells the last of several requests alone that their caller is gone
+            self._running.disconnected = True
+            self._running.message_event.set()
         self._unset_keepalive_if_required()  # uvicorn leaves the timer, and all that it holds, when a caller resets
 
     def data_received(self, data: bytes) -> None:
@@ -135,12 +137,6 @@ class VendorHttpProtocol(HttpToolsProtocol):
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _forget_caller(self) -> None:
-        """uvicorn tells the last of several requests alone that their caller is gone: tell the one that is served."""
-        if self._running is not None:
-            self._running.disconnected = True
-            self._running.message_event.set()
-
     def _refuse(self, error: Unserved) -> None:
         """Answer and close; answers that are due to earlier requests come first, and nothing follows half an answer."""
         cycle = self.cycle
@@ -170,6 +166,5 @@ class VendorHttpProtocol(HttpToolsProtocol):
     def _close(self) -> None:
         """Close once all is sent; who does not read it has as long as for a request."""
         self.transport.close()
-        self._forget_caller()
         if self.transport.get_write_buffer_size():
             self.waiting.begin(self, self.waiting.bounds.request_s)

@@ -24,11 +24,12 @@ HELD = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Served:
-    """A server of an application that reads every body, holds on to /held and has much to say at /long."""
+    """Serves an application: /held is held back, /waits awaits the end, /long says much."""
 
     def __init__(self, bounds: Bounds) -> None:
         self.release = asyncio.Event()
         self.disconnects = 0
+        self.told: list[str] = []
         self.http = HttpServer(self, (f"r-{number}" for number in count(1)), bounds)
         self.socket = socket.create_server(("127.0.0.1", 0))
 
@@ -50,6 +51,9 @@ class Served:
             body = await Request(scope, receive).body()
         except ClientDisconnect:
             self.disconnects += 1
+            return
+        if scope["path"] == "/waits":
+            self.told.append((await receive())["type"])
             return
         if scope["path"] == "/held":
             await self.release.wait()
@@ -200,3 +204,12 @@ async def test_caller_that_resets_leaves_no_timer_behind() -> None:
         writer.transport.abort()
         await until(lambda: not server.http.server_state.connections, "the connection is gone")
         assert connection.timeout_keep_alive_task is None
+
+
+async def test_request_with_others_behind_it_learns_that_its_caller_is_gone() -> None:
+    async with served() as server:
+        _, writer = await server.connect(GET.replace(b"/ ", b"/waits ") + GET)
+        await until(lambda: server.http.server_state.tasks, "a request is served")
+        writer.transport.abort()
+        await until(lambda: server.told, "the request was told")
+    assert server.told == ["http.disconnect"]

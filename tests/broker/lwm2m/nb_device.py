@@ -22,6 +22,7 @@ class NbDevice(asyncio.DatagramProtocol):
     def __init__(self, session: Session | None) -> None:
         self.session = session
         self.asked: list[Message] = []
+        self.to_lose = 0
         self.answers: dict[Code, Code] = {Code.PUT: Code.CHANGED}
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[bytes, asyncio.Future[Message]] = {}
@@ -33,6 +34,9 @@ class NbDevice(asyncio.DatagramProtocol):
         self._flush()
 
     def datagram_received(self, data: bytes, _addr: Any) -> None:
+        if self.to_lose:
+            self.to_lose -= 1
+            return
         for said in [data] if self.session is None else self.session.receive(data):
             self._take(said)
         self._flush()

@@ -173,6 +173,8 @@ async def test_lifetime_that_is_over_ends_the_registration(tmp_path: Path) -> No
             location = await device.register("m1", "&lt=60")
             clock.advance(59)
             assert (await device.request(Code.POST, location)).code is Code.CHANGED
+            clock.advance(59)
+            assert (await device.request(Code.POST, location)).code is Code.CHANGED
             clock.advance(60)
             await rig.record("unregistered", device="m1", reason="expired")
             assert (await device.request(Code.POST, location)).code is Code.NOT_FOUND

@@ -187,3 +187,20 @@ def one_by_one(datagram: bytes) -> list[bytes]:
         pieces.append(datagram[at : at + size])
         at += size
     return pieces
+
+
+def test_newcomers_wait_while_too_many_handshakes_are_half_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wire.dtls.listener.MAX_HALF_OPEN", 2)
+    wire, sessions = Wire(), []
+    for port in (1, 2, 3):
+        session, peer = wire.client.connect(IDENTITY, KEY), ("127.0.0.1", port)
+        sessions.append(session)
+        wire.take_in(session.take()[0], peer)
+        wire.hand_over(session, peer)
+        for datagram in session.take():
+            wire.take_in(datagram, peer)
+    assert wire.listener.half_open == 2
+    wire.hand_over(sessions[0], ("127.0.0.1", 1))
+    wire.carry(sessions[0], ("127.0.0.1", 1))
+    assert sessions[0].is_open
+    assert wire.connect(peer=("127.0.0.1", 4)).is_open
