@@ -146,8 +146,9 @@ class Platform:
         )
         services = Services(
             run=self.run,
-            mqtt_host=settings.host,
+            host=settings.host,
             mqtt_port=self.mqtt_port,
+            coap_ports=self.coap_ports,
             callers=Callers(settings.token, settings.key, clock),
             tenant=Tenant(settings.project_id, settings.instance_id),
             ids=ground.ids,

@@ -160,7 +160,9 @@ class Books:
             case "accepted":
                 self._end_session(device_id, t)
                 self._sessions[device_id] = _Session(record["slot"], record["version"])
-            case "detached":
+            case "registered" | "registration_updated" if record["version"] is not None:
+                self._registered(device_id, record["version"], t)
+            case "detached" | "unregistered":
                 self._end_session(device_id, t)
             case "reset":
                 session = self._sessions.get(device_id)
@@ -174,6 +176,13 @@ class Books:
                 self._misjudged[device_id].append(t)
             case "uplink" | "downlink":
                 self._take_message(device_id, record, t)
+
+    def _registered(self, device_id: str, version: int, t: float) -> None:
+        """An NB-IoT device has proved its primary secret; a refreshed registration on the same one goes on."""
+        session = self._sessions.get(device_id)
+        if session is None or session.version != version:
+            self._end_session(device_id, t)
+            self._sessions[device_id] = _Session("primary", version)
 
     def _take_message(self, device_id: str, record: Record, t: float) -> None:
         match record["kind"]:

@@ -84,6 +84,15 @@ class Control:
     async def unfreeze(self, device_id: str) -> Answer:
         return await self._call("POST", f"{self._project}/{device_id}/unfreeze")
 
+    async def queue_command(self, device_id: str, name: str, paras: dict[str, Any]) -> Answer:
+        """Leave a command for an LwM2M device with the platform (api-iothub, CreateAsyncCommand)."""
+        body = {"command_name": name, "service_id": "keyturn", "paras": paras}
+        return await self._call("POST", f"{self._project}/{device_id}/async-commands", orjson.dumps(body))
+
+    async def queued_command(self, device_id: str, command_id: str) -> Answer:
+        """Ask what became of such a command."""
+        return await self._call("GET", f"{self._project}/{device_id}/async-commands/{command_id}")
+
     # -- the local platform's own
 
     async def describe(self) -> Answer:

@@ -6,10 +6,13 @@ vectors judge both.
 
 import hashlib
 import hmac
+import re
 from dataclasses import field
 from datetime import datetime
 
 from wire.record import record
+
+PSK = re.compile(r"([0-9A-Fa-f]{2}){4,16}")
 
 
 @record
@@ -19,6 +22,30 @@ class MqttCredentials:
     client_id: str
     username: str
     password: str = field(repr=False)
+
+
+@record
+class EndpointCredentials:
+    """What an LwM2M device registers with: its endpoint name, and the key that it proves; None in the clear."""
+
+    endpoint: str
+    key: bytes | None = field(repr=False)
+
+
+def psk(secret: str) -> bytes:
+    """The pre-shared key of an NB-IoT device: the bytes that its secret is the hex of.
+
+    ValueError for a secret that is none; it is not in the error. The vendor takes 8 to 32 hexadecimal digits
+    (support.huaweicloud.com, api-iothub/iot_06_v5_0093), and an odd number of them makes no bytes.
+    """
+    if not is_psk(secret):
+        raise ValueError("expected 8 to 32 hexadecimal digits, and an even number of them")
+    return bytes.fromhex(secret)
+
+
+def is_psk(secret: str) -> bool:
+    """Tell whether a secret can be an NB-IoT device's."""
+    return PSK.fullmatch(secret) is not None
 
 
 def iotda_credentials(device_id: str, secret: str, utc: datetime, *, sign: int = 0) -> MqttCredentials:

@@ -4,12 +4,12 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import orjson
 
 from simulator.clock import Clock
-from simulator.credentials import MqttCredentials, fingerprint, iotda_credentials
+from simulator.credentials import fingerprint
 from simulator.device.actions import CloseLink, OpenLink, WakeAt
 from simulator.device.events import (
     Accepted,
@@ -25,31 +25,32 @@ from simulator.device.events import (
 )
 from simulator.device.keyring import Candidate, Slot
 from simulator.device.lifecycle import Device, State
+from simulator.dialects.dialect import Dialect, Uplink
 from simulator.journal import Journal
 from simulator.links.link import Link, LinkEngine
 from simulator.links.outbox import Message, Outbox
-from simulator.messages import Command, connect_event, ranges, read_command, system_topic, telemetry
+from simulator.messages import Command, ranges
 from simulator.scheduler import Scheduler
 from wire.mqtt import Publish, Subscribe
+
+P = ParamSpec("P")
+C = TypeVar("C")
 
 QUIET_STATES = (State.LOCKED_OUT, State.HALTED, State.STOPPED)
 
 
 @dataclass(slots=True)
-class Surroundings:
-    """What all devices of a fleet share. `sign` None leaves the sign digit to each profile."""
+class Surroundings(Generic[C]):
+    """What all devices of a fleet share."""
 
-    engine: LinkEngine
+    engine: LinkEngine[C]
+    dialect: Dialect[C]
     scheduler: Scheduler
     journal: Journal
     clock: Clock
     crashed: Callable[[str, Exception], None]
-    sign: int | None = None
     clock_skew: timedelta = timedelta(0)
     network_up: bool = True
-
-
-P = ParamSpec("P")
 
 
 def guarded(method: Callable[Concatenate["Driver", P], None]) -> Callable[Concatenate["Driver", P], None]:
@@ -70,19 +71,27 @@ class Driver:
 
     __slots__ = ("_connect_seq", "_link", "_mark", "_seq", "_signed", "around", "device", "outbox")
 
-    def __init__(self, device: Device, around: Surroundings) -> None:
+    def __init__(self, device: Device, around: Surroundings[Any]) -> None:
         self.device = device
         self.around = around
         self.outbox = Outbox(self._too_large)
         self._link: Link | None = None
         self._seq = 0
         self._connect_seq = 0
-        self._mark = ""
-        self._signed: tuple[Candidate, MqttCredentials] | None = None
+        self._mark: str | None = None
+        self._signed: tuple[Candidate, object] | None = None
+
+    @property
+    def _dialect(self) -> Dialect[Any]:
+        return self.around.dialect
 
     @property
     def online(self) -> bool:
         return self.device.state is State.ONLINE
+
+    def holds(self, secret: str) -> bool:
+        """Whether the device has this secret, proved or not."""
+        return any(one.secret == secret for one in self.device.keyring.held)
 
     @property
     def owes(self) -> bool:
@@ -120,11 +129,12 @@ class Driver:
         """Send telemetry, when the device is online."""
         if not self.online or self._link is None:
             return
+        topic, body = self._dialect.report(self.device.device_id, properties)
         if qos:
-            self._queue("properties/report", telemetry(properties))
+            self._queue((topic, body))
             self._link.send_due()
             return
-        report = Publish(self._topic("properties/report"), orjson.dumps(telemetry(properties)))
+        report = Publish(topic, orjson.dumps(body))
         if self.outbox.admits(report):
             self._link.publish(report.topic, report.payload)
 
@@ -143,20 +153,23 @@ class Driver:
 
     @guarded
     def message_arrived(self, topic: str, payload: bytes) -> None:
-        prefix = self._topic("commands/request_id=")
-        if topic.startswith(prefix):
-            self._obey(topic.removeprefix(prefix), read_command(payload))
+        if request := self._dialect.request(self.device.device_id, topic, payload):
+            self._obey(*request)
 
     @guarded
     def message_acknowledged(self, message: Message) -> None:
         self._write("acked", first=message.seq, last=message.seq)
         if message.seq == self._connect_seq:
-            self._write("recovered", attempt=self.device.attempt)
+            self._recovered()
 
     @guarded
     def messages_sent(self, messages: list[Message]) -> None:
         for first, last in ranges(message.seq for message in messages):
             self._write("sent", first=first, last=last)
+
+    @guarded
+    def power_saving(self, *, on: bool) -> None:
+        self._write("asleep" if on else "awake")
 
     # -- the machine
 
@@ -180,21 +193,20 @@ class Driver:
         self._apply(TimerFired(attempt))
 
     def _open(self, attempt: int, candidate: Candidate) -> None:
-        self._mark = fingerprint(candidate.secret)
-        self._write("opened", attempt=attempt, slot=candidate.slot, fingerprint=self._mark, staged=candidate.staged)
+        self._mark = fingerprint(candidate.secret) if self._dialect.shows_secret else None
+        self._write("opened", attempt=attempt, **self._presented(), staged=candidate.staged)
         if self.around.network_up:
             self._link = self.around.engine.open(self, attempt, self._sign(candidate), self.outbox)
         else:
             down = functools.partial(self.link_event, Unreachable(attempt, "network down"))
             self.around.scheduler.at(self.around.scheduler.now(), down)
 
-    def _sign(self, candidate: Candidate) -> MqttCredentials:
+    def _sign(self, candidate: Candidate) -> object:
         profile = self.device.profile
         if profile.signs_once and self._signed is not None and self._signed[0].secret == candidate.secret:
             return self._signed[1]
-        sign = profile.sign if self.around.sign is None else self.around.sign
         utc = self.around.clock.utc() + self.around.clock_skew
-        credentials = iotda_credentials(self.device.device_id, candidate.secret, utc, sign=sign)
+        credentials: object = self._dialect.credentials(self.device.device_id, candidate.secret, profile, utc)
         if profile.signs_once:
             self._signed = candidate, credentials
         return credentials
@@ -210,18 +222,26 @@ class Driver:
 
         A session that was kept may have lost its SUBSCRIBE with the link before: it subscribes again.
         """
+        device_id, dialect = self.device.device_id, self._dialect
         if self.device.profile.subscribes and self._link is not None:
-            wanted = self._topic("commands/#"), 1
-            if self.outbox.admits(Subscribe(1, (wanted,))):
+            wanted = dialect.subscription(device_id)
+            if wanted is not None and self.outbox.admits(Subscribe(1, (wanted,))):
                 self._link.subscribe(*wanted)
-        self._connect_seq = self._queue("events/up", connect_event(self.device.device_id, self.around.clock.utc()))
+        greeting = dialect.greeting(device_id, self.around.clock.utc())
+        if greeting is None:
+            self._recovered()
+        else:
+            self._connect_seq = self._queue(greeting)
+
+    def _recovered(self) -> None:
+        self._write("recovered", attempt=self.device.attempt)
 
     def _obey(self, request_id: str, command: Command) -> None:
         """Do what a command says and answer it; `set_secret` hands the device a new secret."""
         self._write("received", request_id=request_id, name=command.name, seq=command.seq)
         if command.slot is not None and command.secret is not None:
             self._issue(command.slot, command.secret)
-        self._queue(f"commands/response/request_id={request_id}", command.response)
+        self._queue(self._dialect.response(self.device.device_id, request_id, command))
         if self._link is not None:
             self._link.send_due()
 
@@ -229,27 +249,28 @@ class Driver:
         """The platform takes no packet of that size: an outcome like others, and no error."""
         self._write("dropped", topic=topic, seq=seq, reason="too_large")
 
-    def _queue(self, suffix: str, body: dict[str, Any]) -> int:
+    def _queue(self, uplink: Uplink) -> int:
         """Number an uplink and put it into the outbox (QoS 1)."""
+        topic, body = uplink
         self._seq += 1
         body["seq"] = self._seq
-        self.outbox.add(Message(self._seq, self._topic(suffix), orjson.dumps(body)))
+        self.outbox.add(Message(self._seq, topic, orjson.dumps(body)))
         return self._seq
-
-    def _topic(self, suffix: str) -> str:
-        return system_topic(self.device.device_id, suffix)
 
     # -- the journal
 
-    def _note(self, event: LinkEvent) -> None:
+    def _presented(self) -> dict[str, str | None]:
+        """What may be told of the secret that the attempt presents: nothing, where it presents none."""
         presented = self.device.presented
         assert presented is not None, "news of an attempt that never began"
-        secret = {"slot": presented.slot, "fingerprint": self._mark}
+        return {"slot": presented.slot if self._mark else None, "fingerprint": self._mark}
+
+    def _note(self, event: LinkEvent) -> None:
         match event:
             case Accepted(attempt, session_present):
-                self._write("accepted", attempt=attempt, session_present=session_present, **secret)
+                self._write("accepted", attempt=attempt, session_present=session_present, **self._presented())
             case Refused(attempt, cause, code):
-                self._write("refused", attempt=attempt, cause=cause, code=code, **secret)
+                self._write("refused", attempt=attempt, cause=cause, code=code, **self._presented())
             case Unreachable(attempt, reason):
                 self._write("unreachable", attempt=attempt, reason=reason)
             case LinkLost(attempt, reason):

@@ -17,7 +17,7 @@ from typing import TextIO
 import orjson
 
 from simulator.errors import KeyturnError
-from simulator.links.link import Endpoint
+from simulator.links.link import Endpoint, Endpoints
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -32,24 +32,38 @@ class EmbeddedPlatform:
     """A platform that lives as long as this run; `pid` is this process's own for one in its loop."""
 
     api: str
-    mqtt: Endpoint
+    endpoints: Endpoints
     pid: int
+
+    @property
+    def mqtt(self) -> Endpoint:
+        assert self.endpoints.mqtt is not None, "every platform serves MQTT"
+        return self.endpoints.mqtt
 
 
 @asynccontextmanager
-async def in_loop_platform(journal: Path | None = None) -> AsyncIterator[EmbeddedPlatform]:
-    """Run the platform in this very loop, for tests: up in milliseconds, on free loopback ports, nothing kept."""
+async def in_loop_platform(journal: Path | None = None, *, coap: bool = False) -> AsyncIterator[EmbeddedPlatform]:
+    """Run the platform in this very loop, for tests: up in milliseconds, on free loopback ports, nothing kept.
+
+    `coap`: it serves NB-IoT devices too.
+    """
     from broker.server import Platform  # the web framework takes a while to import
     from broker.settings import Settings
 
-    async with Platform(Settings(mqtt_port=0, http_port=0, journal=journal)) as platform:
+    port = 0 if coap else None
+    settings = Settings(mqtt_port=0, http_port=0, coap_port=port, coaps_port=port, journal=journal)
+    async with Platform(settings) as platform:
         api = f"http://127.0.0.1:{platform.http_port}"
-        yield EmbeddedPlatform(api, Endpoint("127.0.0.1", platform.mqtt_port), os.getpid())
+        ports = {"mqtt": platform.mqtt_port, **platform.coap_ports}
+        endpoints = Endpoints(**{scheme: Endpoint("127.0.0.1", port) for scheme, port in ports.items()})
+        yield EmbeddedPlatform(api, endpoints, os.getpid())
 
 
 @asynccontextmanager
-async def child_platform(journal: Path) -> AsyncIterator[EmbeddedPlatform]:
+async def child_platform(journal: Path, *, coap: bool = False) -> AsyncIterator[EmbeddedPlatform]:
     """Run the platform in a child process on free loopback ports; it ends when we do, even if we are killed.
+
+    `coap`: it serves NB-IoT devices too.
 
     Its database lives in a temporary folder, because it holds secrets; its journal, which does not, is kept.
     """
@@ -58,6 +72,7 @@ async def child_platform(journal: Path) -> AsyncIterator[EmbeddedPlatform]:
             sys.executable,
             *("-m", "broker", "--mqtt-port", "0", "--http-port", "0", "--parent-pipe"),
             *("--db", str(Path(folder) / "platform.db"), "--journal", str(journal)),
+            *(("--coap-port", "0", "--coaps-port", "0") if coap else ()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=words,
@@ -75,11 +90,11 @@ async def _ready(process: asyncio.subprocess.Process, words: TextIO) -> Embedded
         async with asyncio.timeout(READY_TIMEOUT_S):
             line = await process.stdout.readline()
         ready = orjson.loads(line)
-        api, mqtt = ready["http"], ready["mqtt"]
+        api, endpoints = ready["http"], Endpoints.told(ready)
     except (TimeoutError, orjson.JSONDecodeError, KeyError) as error:
         words.seek(0)
         raise PlatformFailed(f"the embedded platform did not start: {words.read().strip() or error}") from error
-    return EmbeddedPlatform(f"http://{api['host']}:{api['port']}", Endpoint(mqtt["host"], mqtt["port"]), process.pid)
+    return EmbeddedPlatform(f"http://{api['host']}:{api['port']}", endpoints, process.pid)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

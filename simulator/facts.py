@@ -79,6 +79,7 @@ class DeviceFacts:
 
     device_id: str
     fleet: str
+    protocol: str
     presents: frozenset[str]
     held: list[tuple[str, str, bool]]
     accepted: dict[str, str]
@@ -115,9 +116,11 @@ class DeviceFacts:
 
     @property
     def stranded(self) -> bool:
-        """The platform accepts none of the secrets that the device would present."""
+        """The platform accepts none of the secrets that the device would present, if it presents any."""
         good = (*self.accepted.values(), *self.pending.values())
-        return not any(slot in self.presents and secret in good for slot, secret, _ in self.held)
+        return bool(self.presents) and not any(
+            slot in self.presents and secret in good for slot, secret, _ in self.held
+        )
 
     def standing(self) -> Standing:
         """A copy of how it stands now."""

@@ -19,6 +19,13 @@ class Identity:
     protocol: str = "mqtt"
     secure_access: bool = False
 
+    @property
+    def endpoint(self) -> str:
+        """What an LwM2M device calls itself: its node id, by default the device id without its product."""
+        if self.node_id is None and self.product_id is not None:
+            return self.device_id.removeprefix(f"{self.product_id}_") or self.device_id
+        return self.node_id or self.device_id
+
 
 @dataclass(slots=True)
 class _Entry:

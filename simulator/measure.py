@@ -17,12 +17,26 @@ Samples = list[tuple[float, str]]
 
 
 class Measures:
-    """Answers expectations from an oracle and, where there is one, the books of the platform's journal."""
+    """Answers expectations from an oracle and, where there is one, the books of the platform's journal.
 
-    def __init__(self, oracle: Oracle, books: Books | None = None, lag_limit_s: float = math.inf) -> None:
+    `protocol`: of its devices alone.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        books: Books | None = None,
+        lag_limit_s: float = math.inf,
+        protocol: str | None = None,
+    ) -> None:
         self._oracle = oracle
         self._books = books
         self._lag_limit_s = lag_limit_s
+        self._protocol = protocol
+
+    def of_protocol(self, protocol: str) -> "Measures":
+        """The same, about the devices of one protocol."""
+        return Measures(self._oracle, self._books, self._lag_limit_s, protocol)
 
     def __call__(self, expectation: Expectation) -> Measurement:
         metric = METRICS[expectation.metric]
@@ -81,7 +95,9 @@ class Measures:
         else:
             fleets = tuple(self._oracle.fleets)
         for name in fleets:
-            yield from self._oracle.fleets.get(name, ())
+            for device in self._oracle.fleets.get(name, ()):
+                if self._protocol in (None, device.protocol):
+                    yield device
 
     def _windows(self, step: str | None, fleet: str | None) -> Iterator[tuple[DeviceFacts, Window | None]]:
         """Each device with its window in the step (None while untouched), or with the whole run."""

@@ -14,6 +14,7 @@ import orjson
 from simulator.device.keyring import Slot
 
 SET_SECRET = "set_secret"
+_SLOTS = {slot.value: slot for slot in Slot}
 
 Body = dict[str, Any]
 
@@ -63,6 +64,9 @@ class Command:
         }
 
 
+NONSENSE = Command("unknown", result_code=1)
+
+
 def set_secret_message(device_id: str, paras: Body) -> tuple[str, bytes]:
     """Topic and payload of a `set_secret` that nobody waits for; `seq` numbers it for the platform's journal too."""
     body = {"command_name": SET_SECRET, "service_id": "keyturn", "paras": paras, "seq": paras["seq"]}
@@ -73,17 +77,23 @@ def read_command(payload: bytes) -> Command:
     """Understand a command; one that makes no sense has result code 1."""
     try:
         body = orjson.loads(payload)
-        name, paras = body["command_name"], body.get("paras") or {}
-        if not (isinstance(name, str) and isinstance(paras, dict)):
-            raise TypeError("a name is a string, and parameters are an object")
-        if name != SET_SECRET:
-            return Command(name, seq=paras.get("seq"))
-        secret = paras["secret"]
-        if not isinstance(secret, str):
-            raise TypeError("a secret is a string")
-        return Command(name, seq=paras.get("seq"), slot=Slot(paras["secret_type"].lower()), secret=secret)
+        return command_of(body["command_name"], body.get("paras"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Command("unknown", result_code=1)
+        return NONSENSE
+
+
+def command_of(name: object, paras: object) -> Command:
+    """Understand a command's name and parameters; what makes no sense has result code 1."""
+    paras = paras or {}
+    if not (isinstance(name, str) and isinstance(paras, dict)):
+        return NONSENSE
+    seq = paras.get("seq")
+    if name != SET_SECRET:
+        return Command(name, seq=seq)
+    slot, secret = _SLOTS.get(str(paras.get("secret_type")).lower()), paras.get("secret")
+    if slot is None or not isinstance(secret, str):
+        return NONSENSE
+    return Command(name, seq=seq, slot=slot, secret=secret)
 
 
 def ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -92,6 +92,7 @@ class Oracle:
         device = DeviceFacts(
             record["device"],
             record["fleet"],
+            record.get("protocol", "MQTT"),
             frozenset(record["presents"]),
             held,
             accepted,
@@ -138,7 +139,7 @@ class Oracle:
         device.intended_at = None
         device.state, device.presented, device.accepted_at = "online", slot, record["t"]
         device.locked_out = device.recovered = False
-        if (slot, secret, False) not in device.held:
+        if secret is not None and (slot, secret, False) not in device.held:
             device.hold(slot, secret, staged=False)
 
     def _refused(self, device: DeviceFacts, record: Record) -> None:

@@ -63,7 +63,8 @@ class Play:
         journal = Journal(self._clock, self._folder / "device.jsonl")
         journal.listeners.append(self.oracle.feed)
         try:
-            opened = open_target(self._scenario.platform, self._folder, owned=self._owned, clock=self._clock)
+            plan = self._scenario
+            opened = open_target(plan.platform, plan.schemes, self._folder, owned=self._owned, clock=self._clock)
             async with opened as target:
                 self._check_demands(target)
                 await self._play(journal, target, watch)
@@ -91,7 +92,7 @@ class Play:
         asyncio.get_running_loop().set_exception_handler(crashes.in_loop)
         async with asyncio.TaskGroup() as tasks:
             builder = Builder(journal, self._clock, crashes)
-            world, identities = builder.build(self._scenario, target.endpoint)
+            world, identities = builder.build(self._scenario, target.endpoints)
             check_room(len(identities))
             if target.ours is not None:
                 await provision(target.ours, identities)

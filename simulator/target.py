@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,11 +20,11 @@ from simulator.clock import Clock
 from simulator.control import Answer, Control
 from simulator.embedded import child_platform
 from simulator.errors import PlatformUnreachable, UsageError
-from simulator.links.link import Endpoint
+from simulator.links.link import Endpoint, Endpoints
 from simulator.scenario.flow import until
 from simulator.scenario.model import Platform
 
-DEFAULT_MQTT_PORT = 1883
+DEFAULT_PORTS = {"mqtt": 1883, "coap": 5683, "coaps": 5684}
 COLLECT_TIMEOUT_S = 10.0
 RECONNECT_S = 0.25
 BROKER_TIMEOUT_S = 5.0
@@ -39,25 +39,28 @@ class Target:
     `ours`: the same control API, when it answers `/_platform` too and keeps a journal.
     """
 
-    endpoint: Endpoint
+    endpoints: Endpoints
     control: Control | None = None
     ours: Control | None = None
 
 
 @asynccontextmanager
 async def open_target(
-    platform: Platform, folder: Path, *, owned: bool, clock: Clock | None = None
+    platform: Platform, schemes: Set[str], folder: Path, *, owned: bool, clock: Clock | None = None
 ) -> AsyncIterator[Target]:
     """Start or find the platform; afterwards `folder/platform.jsonl` holds its journal, if it keeps one.
+
+    `schemes` are what devices will speak to it: mqtt, coap, coaps.
 
     `clock` dates signed calls, and is the machine's unless it is given.
     """
     if platform.kind == "embedded":
-        async with child_platform(folder / "platform.jsonl") as child, Control(child.api) as control:
-            yield Target(child.mqtt, control, ours=control)
+        started = child_platform(folder / "platform.jsonl", coap=schemes != {"mqtt"})
+        async with started as child, Control(child.api) as control:
+            yield Target(child.endpoints, control, ours=control)
         return
     if platform.kind == "broker-only":
-        yield Target(await _broker(platform))
+        yield Target(Endpoints(mqtt=await _broker(platform)))
         return
     assert platform.api is not None, "the model demands it"
     caller = caller_variables(platform).read()
@@ -66,12 +69,13 @@ async def open_target(
         ours = _is_ours(platform.api, about)
         if not ours and not owned:
             raise UsageError(f"{platform.api}: {NOT_OURS}")
-        endpoint = await _endpoint(platform, about.body.get("mqtt") if ours else None)
+        told = about.body if ours else {}
+        endpoints = Endpoints(**{scheme: await _endpoint(platform, scheme, told.get(scheme)) for scheme in schemes})
         if not ours:
-            yield Target(endpoint, control)
+            yield Target(endpoints, control)
             return
         async with _collecting(control, folder / "platform.jsonl"):
-            yield Target(endpoint, control, ours=control)
+            yield Target(endpoints, control, ours=control)
 
 
 def _is_ours(api: str, about: Answer) -> bool:
@@ -89,7 +93,7 @@ def caller_variables(platform: Platform) -> CallerVariables:
 
 async def _broker(platform: Platform) -> Endpoint:
     """The address of a broker that takes connections: a run without one would only tell of unreachable devices."""
-    endpoint = await _endpoint(platform, None)
+    endpoint = await _endpoint(platform, "mqtt", None)
     try:
         async with asyncio.timeout(BROKER_TIMEOUT_S):
             _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
@@ -100,17 +104,19 @@ async def _broker(platform: Platform) -> Endpoint:
     return endpoint
 
 
-async def _endpoint(platform: Platform, told: dict[str, Any] | None) -> Endpoint:
-    """The MQTT address, resolved once so that no attempt waits for a name server."""
-    if platform.mqtt is not None:
-        url = urlsplit(platform.mqtt)
-        host, port = url.hostname or "", url.port or DEFAULT_MQTT_PORT
+async def _endpoint(platform: Platform, scheme: str, told: dict[str, Any] | None) -> Endpoint:
+    """Where devices connect, resolved once so that no attempt waits for a name server."""
+    given = getattr(platform, scheme)
+    if given is not None:
+        url = urlsplit(given)
+        host, port = url.hostname or "", url.port or DEFAULT_PORTS[scheme]
     elif told is not None:
         host, port = told["host"], told["port"]
     else:
-        raise UsageError("the platform does not tell its MQTT address: give platform.mqtt")
+        raise UsageError(f"the platform tells no address for {scheme}: give platform.{scheme}")
+    kind = socket.SOCK_STREAM if scheme == "mqtt" else socket.SOCK_DGRAM
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
     except socket.gaierror as error:
         raise PlatformUnreachable(f"{host}: {error.strerror}") from error
     return Endpoint(str(found[0][4][0]), port)

@@ -62,9 +62,15 @@ class RunReport:
         named = dict.fromkeys(device for outcome in failed for device in outcome.worst)
         return list(named)[:WORST_DEVICES]
 
-    def measure(self, text: str) -> Measurement:
-        """Measure what any expectation speaks of."""
-        return self.measures(parse(text))
+    @property
+    def protocols(self) -> list[str]:
+        """What the devices speak, in the order of the fleets."""
+        return list(dict.fromkeys(device.protocol for device in self.oracle.devices.values()))
+
+    def measure(self, text: str, protocol: str | None = None) -> Measurement:
+        """Measure what any expectation speaks of, for all devices or for those of one protocol."""
+        measures = self.measures if protocol is None else self.measures.of_protocol(protocol)
+        return measures(parse(text))
 
 
 def judge_run(

@@ -2,26 +2,33 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import accumulate
+from typing import Any
 
 from simulator.clock import Clock
 from simulator.control import Control
-from simulator.credentials import fingerprint
+from simulator.credentials import fingerprint, is_psk
 from simulator.device.backoff import jitter
 from simulator.device.keyring import Fallback, Keyring, Slot
 from simulator.device.lifecycle import Device
 from simulator.device.profiles import PROFILES, Profile
+from simulator.dialects.dialect import Dialect
+from simulator.dialects.lwm2m import Lwm2mDialect
+from simulator.dialects.mqtt import MqttDialect
 from simulator.driver import Driver, Surroundings
 from simulator.errors import UsageError
 from simulator.fleet import Fleet, Telemetry
 from simulator.identities import read_identities
 from simulator.journal import Journal
 from simulator.ledger import Identity, Ledger
-from simulator.links.engines import engine_named
-from simulator.links.link import Endpoint, LinkEngine, LinkOptions
-from simulator.scenario import model
+from simulator.links.engines import engine_named, lwm2m_engine
+from simulator.links.link import Endpoints, LinkEngine, LinkOptions
+from simulator.links.lwm2m.options import Lwm2mOptions, Sleep
+from simulator.scenario.fleets import Fleet as FleetModel
+from simulator.scenario.fleets import Telemetry as TelemetryModel
+from simulator.scenario.model import Scenario
 from simulator.scheduler import Scheduler
 
 PROFILE_DRAW = -1
@@ -33,7 +40,7 @@ class World:
     """What a run works with."""
 
     fleets: Mapping[str, Fleet]
-    engines: Sequence[LinkEngine]
+    engines: Sequence[LinkEngine[Any]]
     scheduler: Scheduler
     ledger: Ledger
     journal: Journal
@@ -58,22 +65,16 @@ class Builder:
         self._crashed = crashed
         self._scheduler = Scheduler(asyncio.get_running_loop())
 
-    def build(self, scenario: model.Scenario, endpoint: Endpoint) -> tuple[World, list[Identity]]:
+    def build(self, scenario: Scenario, endpoints: Endpoints) -> tuple[World, list[Identity]]:
         """Make all fleets of a scenario, and tell which devices must be provisioned."""
         ledger = Ledger(scenario.seed)
         fleets: dict[str, Fleet] = {}
-        engines: list[LinkEngine] = []
+        engines: list[LinkEngine[Any]] = []
         identities: list[Identity] = []
         for name, settings in scenario.fleets.items():
             members = fleet_identities(name, settings, ledger)
             identities += members
-            options = LinkOptions(
-                keepalive_s=int(settings.keepalive),
-                level=MQTT_LEVELS[settings.mqtt],
-                clean=settings.session == "clean",
-            )
-            engine = engine_named(settings.link)
-            engines.append(engine(self._scheduler, endpoint, options))
+            engines.append(_engine(settings, self._scheduler, endpoints))
             fleets[name] = self._fleet(name, settings, members, scenario.seed, engines[-1])
         twice = len(identities) - len({one.device_id for one in identities})
         if twice:
@@ -81,36 +82,40 @@ class Builder:
         return World(fleets, engines, self._scheduler, ledger, self._journal, self._clock), identities
 
     def _fleet(
-        self, name: str, settings: model.Fleet, members: Sequence[Identity], seed: int, engine: LinkEngine
+        self, name: str, settings: FleetModel, members: Sequence[Identity], seed: int, engine: LinkEngine[Any]
     ) -> Fleet:
         around = Surroundings(
             engine=engine,
+            dialect=_dialect(settings, members),
             scheduler=self._scheduler,
             journal=self._journal,
             clock=self._clock,
             crashed=self._crashed,
-            sign=settings.sign,
             clock_skew=timedelta(seconds=settings.clock_skew),
         )
         profiles = share_out(settings.profiles, [one.device_id for one in members], seed)
         drivers = []
         for identity in members:
             profile = profiles[identity.device_id]
-            fallback = profile.fallback if settings.fallback == "profile" else Fallback(settings.fallback)
+            fallback = _fallback(settings, profile)
             keyring = Keyring.of(identity.primary, identity.secondary, fallback)
             drivers.append(Driver(Device(identity.device_id, keyring, profile, seed), around))
-            self._introduce(name, identity, fallback, profile)
+            presents = fallback.slots if around.dialect.shows_secret else ()
+            self._introduce(name, settings, identity, profile, presents)
         return Fleet(name, drivers, self._scheduler, _telemetry(settings.telemetry))
 
-    def _introduce(self, fleet: str, identity: Identity, fallback: Fallback, profile: Profile) -> None:
+    def _introduce(
+        self, fleet: str, settings: FleetModel, identity: Identity, profile: Profile, presents: tuple[Slot, ...]
+    ) -> None:
         primary = fingerprint(identity.primary)
         secondary = fingerprint(identity.secondary) if identity.secondary else None
         self._journal.write(
             "device",
             device=identity.device_id,
             fleet=fleet,
+            protocol=settings.spoken,
             profile=profile.name,
-            presents=fallback.slots,
+            presents=presents,
             primary=primary,
             secondary=secondary,
             platform_primary=primary,
@@ -125,18 +130,54 @@ async def provision(control: Control, identities: Sequence[Identity]) -> None:
         raise UsageError(f"the platform did not take the devices: {answer.problem}")
 
 
-def fleet_identities(name: str, settings: model.Fleet, ledger: Ledger) -> list[Identity]:
-    """A fleet's devices: read from its file, or drawn from the seed."""
+def fleet_identities(name: str, settings: FleetModel, ledger: Ledger) -> list[Identity]:
+    """A fleet's devices: read from its file, or drawn from the seed. UsageError for one that the fleet cannot play."""
     if settings.devices is not None:
-        identities = read_identities(settings.devices)
+        identities = [registered_as(settings, one) for one in read_identities(settings.devices)]
         for identity in identities:
             ledger.enrol(identity)
         return identities
     assert settings.count is not None, "the model demands a count or a file"
-    slots = list(Slot) if settings.secrets == "both" else [Slot.PRIMARY]
     width = len(str(settings.count))
     names = (f"keyturn_{name}-{number:0{width}}" for number in range(1, settings.count + 1))
-    return [ledger.draw_identity(device_id, slots) for device_id in names]
+    return [registered_as(settings, ledger.draw_identity(device_id, settings.slots)) for device_id in names]
+
+
+def registered_as(settings: FleetModel, identity: Identity) -> Identity:
+    """Make a device one of its fleet's protocol. UsageError for a secret that cannot be a key."""
+    if settings.protocol == "mqtt":
+        return identity
+    if not is_psk(identity.primary):
+        why = "expected 8 to 32 hexadecimal digits, an even number of them, as the secret of an LwM2M device"
+        raise UsageError(f"{settings.devices}: device {identity.device_id}: bad primary secret, {why}")
+    return replace(identity, protocol="coap", secure_access=settings.security == "psk")
+
+
+def _fallback(settings: FleetModel, profile: Profile) -> Fallback:
+    if settings.protocol == "lwm2m":
+        return Fallback.PRIMARY_ONLY
+    return profile.fallback if settings.fallback == "profile" else Fallback(settings.fallback)
+
+
+def _engine(settings: FleetModel, scheduler: Scheduler, endpoints: Endpoints) -> LinkEngine[Any]:
+    """Make the engine of a fleet's links; the platform was asked for what the fleet speaks."""
+    if settings.protocol == "lwm2m":
+        endpoint = endpoints.coaps if settings.security == "psk" else endpoints.coap
+        assert endpoint is not None, "a target without it is none"
+        nap = settings.sleep
+        sleep = Sleep(nap.asleep, nap.awake, nap.keeps_session) if nap else None
+        return lwm2m_engine(scheduler, endpoint, Lwm2mOptions(lifetime_s=settings.lifetime, sleep=sleep))
+    assert endpoints.mqtt is not None, "a target without it is none"
+    level, clean = MQTT_LEVELS[settings.mqtt], settings.session == "clean"
+    options = LinkOptions(keepalive_s=int(settings.keepalive), level=level, clean=clean)
+    return engine_named(settings.link)(scheduler, endpoints.mqtt, options)
+
+
+def _dialect(settings: FleetModel, members: Sequence[Identity]) -> Dialect[Any]:
+    if settings.protocol == "mqtt":
+        return MqttDialect(settings.sign)
+    endpoints = {one.device_id: one.endpoint for one in members if one.endpoint != one.device_id}
+    return Lwm2mDialect(endpoints, shows_secret=settings.security == "psk")
 
 
 def share_out(shares: Mapping[str, float], device_ids: Sequence[str], seed: int) -> dict[str, Profile]:
@@ -154,5 +195,5 @@ def shuffled(device_ids: Sequence[str], seed: int, draw: int) -> list[str]:
     return sorted(device_ids, key=lambda device_id: jitter(seed, device_id, draw))
 
 
-def _telemetry(settings: model.Telemetry | None) -> Telemetry | None:
+def _telemetry(settings: TelemetryModel | None) -> Telemetry | None:
     return Telemetry(settings.every, settings.qos, settings.size or 0) if settings else None

@@ -38,6 +38,11 @@ PURE = (
     "simulator.expectations",
     "simulator.metrics",
     "simulator.credentials",
+    "simulator.dialects",
+    "simulator.links.lwm2m.answers",
+    "simulator.links.lwm2m.client",
+    "simulator.links.lwm2m.options",
+    "simulator.links.lwm2m.power",
     "simulator.signer",
     "broker.auth",
 )

@@ -20,9 +20,13 @@ SPEAKING = ("secret", "password", "primary", "secondary", "token", "key", "paras
 
 NAME = "the name of an environment variable"
 DESCRIPTION = "describes an answer; answers are not made of it"
+EXCHANGES = ("Response", "Failed", "Acknowledged", "Rejected", "Sending")
 COAP_TOKEN = "CoAP's word for the number that an answer has of its request"
 NO_SECRETS = {
-    **{(f"wire.coap.exchanges.{one}", "token"): COAP_TOKEN for one in ("Response", "Failed", "Rejected", "Sending")},
+    **{
+        (f"wire.coap.exchanges.{one}", "token"): COAP_TOKEN
+        for one in ("Response", "Failed", "Acknowledged", "Rejected", "Sending")
+    },
     ("simulator.caller.CallerVariables", "token"): NAME,
     ("simulator.caller.CallerVariables", "access_key"): NAME,
     ("simulator.caller.CallerVariables", "secret_key"): NAME,

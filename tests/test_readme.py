@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from simulator.cli import app, devices_app
-from simulator.scenario.model import Fleet, Platform
+from simulator.scenario.fleets import Fleet
+from simulator.scenario.model import Platform
 from simulator.scenario.parser import load, packaged
 from simulator.scenario.steps import Verb
 from tests.readme import README, SECTIONS, section

@@ -14,7 +14,7 @@ from broker.sessions import Session
 from broker.statistics import Statistics, resident_kb
 
 
-class MqttAddress(BaseModel):
+class Address(BaseModel):
     host: str
     port: int
 
@@ -23,7 +23,9 @@ class Description(BaseModel):
     name: Literal["keyturn"]
     version: str
     run: str
-    mqtt: MqttAddress
+    mqtt: Address
+    coap: Address | None
+    coaps: Address | None
     devices: int
     sessions: int
     journal_records: int
@@ -65,12 +67,19 @@ def description(services: Services) -> dict[str, object]:
         "name": "keyturn",
         "version": VERSION,
         "run": services.run,
-        "mqtt": {"host": services.mqtt_host, "port": services.mqtt_port},
+        "mqtt": _address(services, services.mqtt_port),
+        "coap": _address(services, services.coap_ports.get("coap")),
+        "coaps": _address(services, services.coap_ports.get("coaps")),
         "devices": len(services.registry),
         "sessions": len(services.sessions),
         "journal_records": services.journal.written,
         "journal_records_lost": services.journal.lost,
     }
+
+
+def _address(services: Services, port: int | None) -> dict[str, object] | None:
+    """Where devices connect; None for a port that is not served."""
+    return None if port is None else {"host": services.host, "port": port}
 
 
 def statistics(services: Services) -> dict[str, object]:

@@ -141,7 +141,7 @@ def _serve_products(api: APIRouter, services: Services) -> None:
 
 
 def _answers(services: Services) -> RomaAnswers:
-    address = f"{services.mqtt_host}:{services.mqtt_port}"
+    address = f"{services.host}:{services.mqtt_port}"
     return RomaAnswers(services.registry.roma, services.sessions, address)
 
 

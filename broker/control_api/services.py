@@ -1,6 +1,6 @@
 """What the control API works on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,14 @@ from broker.stored import StoredStates
 class Services:
     """The platform's parts, as the HTTP side sees them; `ids` yields a new request id each time.
 
+    `coap_ports` are those that are served, by their schemes coap and coaps.
     `answer_timeout_s` is how long a caller of the vendor's API waits for a device's answer.
     """
 
     run: str
-    mqtt_host: str
+    host: str
     mqtt_port: int
+    coap_ports: Mapping[str, int]
     callers: Callers
     tenant: Tenant
     ids: Iterator[str]

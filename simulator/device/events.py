@@ -56,7 +56,7 @@ class Refused:
 
     attempt: int
     cause: Cause
-    code: int
+    code: int | str
 
 
 @record

@@ -5,12 +5,14 @@ exactly one of `Refused`, `Unreachable` or `LinkLost` — or in silence after `c
 The terminal event comes after the link's file descriptor is gone, so that the next attempt needs no second one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self, TypeVar
 
-from simulator.credentials import MqttCredentials
 from simulator.device.events import LinkEvent
 from simulator.links.outbox import Message, Outbox
+
+SCHEMES = ("mqtt", "coap", "coaps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,23 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The endpoints of a platform; None for what it does not serve, or nobody asked for."""
+
+    mqtt: Endpoint | None = None
+    coap: Endpoint | None = None
+    coaps: Endpoint | None = None
+
+    @classmethod
+    def told(cls, words: Mapping[str, Any]) -> Self:
+        """Read them in what a keyturn platform tells of itself."""
+        found = {scheme: words[scheme] for scheme in SCHEMES if words.get(scheme) is not None}
+        return cls(**{scheme: Endpoint(one["host"], one["port"]) for scheme, one in found.items()})
+
+
+@dataclass(frozen=True, slots=True)
 class LinkOptions:
-    """How a fleet's links behave; times in seconds.
+    """How a fleet's MQTT links behave; times in seconds.
 
     `level`: the MQTT protocol level, 4 for 3.1.1 and 5 for 5.0. `clean`: every session begins anew; otherwise the
     platform is asked to keep it, in 5.0 for `session_expiry_s` after a link ended. `maximum_packet_size`: the bytes of
@@ -49,6 +66,9 @@ class LinkOwner(Protocol):
 
     def messages_sent(self, messages: list[Message]) -> None: ...
 
+    def power_saving(self, *, on: bool) -> None:
+        """The device hears nothing from now on, or hears again."""
+
 
 class Link(Protocol):
     """One attempt to reach the platform, and the connection that came of it."""
@@ -71,10 +91,13 @@ class Link(Protocol):
 
 EngineName = Literal["native", "paho"]
 
+C_contra = TypeVar("C_contra", contravariant=True)
 
-class LinkEngine(Protocol):
+
+class LinkEngine(Protocol[C_contra]):
     """Opens links for a fleet; `open_links` counts those that still hold a descriptor or want one."""
 
-    open_links: int
+    @property
+    def open_links(self) -> int: ...
 
-    def open(self, owner: LinkOwner, attempt: int, credentials: MqttCredentials, outbox: Outbox) -> Link: ...
+    def open(self, owner: LinkOwner, attempt: int, credentials: C_contra, outbox: Outbox) -> Link: ...

@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from simulator.scenario.model import Fleet, Scenario
+from simulator.scenario.fleets import Fleet
+from simulator.scenario.model import Scenario
 from simulator.scenario.steps import DeliverSecret, Network, ResetSecret, Step
 
 
@@ -27,7 +28,14 @@ def _platform(scenario: Scenario) -> str:
 def _fleet(fleet: Fleet) -> str:
     size = f"{fleet.count} devices" if fleet.count else f"devices of {fleet.devices}"
     profiles = ", ".join(f"{share:.0%} {name}" for name, share in fleet.profiles.items())
-    return f"{size}, {fleet.protocol}, secrets: {fleet.secrets}, {fleet.fallback}, {profiles}"
+    secrets = " and ".join(fleet.slots)
+    order = f", {fleet.fallback}" if fleet.protocol == "mqtt" else ""
+    return f"{size}, {fleet.spoken}, secrets: {secrets}{order}, {profiles}{_sleep(fleet)}"
+
+
+def _sleep(fleet: Fleet) -> str:
+    nap = fleet.sleep
+    return f", asleep for {nap.asleep:g} s after {nap.awake:g} s" if nap else ""
 
 
 def _timeline(scenario: Scenario) -> Tree:
@@ -61,14 +69,15 @@ def _step(step: Step, others: tuple[str, ...]) -> Text:
 
 
 def _what(step: Step) -> str:
+    fleets = ", ".join(step.fleets)
     match step.action:
         case ResetSecret() as reset:
-            return f"{reset.fleet} {reset.slot}{', cutting sessions' if reset.force_disconnect else ''}"
+            return f"{fleets} {reset.slot}{', cutting sessions' if reset.force_disconnect else ''}"
         case DeliverSecret() as delivery:
-            return f"{delivery.fleet} {delivery.slot} by {delivery.via}"
+            return f"{fleets} {delivery.slot} by {delivery.via}"
         case Network() as network:
-            return f"{network.fleet} {network.state}"
+            return f"{fleets} {network.state}"
         case float() as seconds:
             return f"{seconds:g} s"
         case _:
-            return ", ".join(step.fleets)
+            return fleets

@@ -34,6 +34,7 @@ def results(report: RunReport) -> dict[str, Any]:
         "downlinks": {stat: value(report, f"downlinks.{stat} == 0") for stat in DOWNLINKS},
         "exposure": {stat: value(report, f"exposure.{stat} == 0s") for stat in TIMES},
         "lag_p99": report.measures.lag_p99_s(),
+        "protocols": [_protocol(report, protocol) for protocol in report.protocols],
         "steps": list(_steps(report)),
         "expectations": [
             {
@@ -49,9 +50,9 @@ def results(report: RunReport) -> dict[str, Any]:
     }
 
 
-def value(report: RunReport, text: str) -> float | None:
+def value(report: RunReport, text: str, protocol: str | None = None) -> float | None:
     """The number behind an expectation; None when it could not be measured."""
-    measured = report.measure(text)
+    measured = report.measure(text, protocol)
     return None if measured.value is None else round(measured.value, 6)
 
 
@@ -63,14 +64,40 @@ def _steps(report: RunReport) -> Iterator[dict[str, Any]]:
             "state": step.state,
             "detail": step.detail,
             "duration": _duration(step),
-            **(_numbers(report, step.step) if step.fleets and step.state != "skipped" else {}),
+            **(_with_protocols(report, step) if step.fleets and step.state != "skipped" else {}),
         }
 
 
-def _numbers(report: RunReport, step: str) -> dict[str, Any]:
-    counts: dict[str, Any] = {name: value(report, f"{step}: {name} == 0") for name in STEP_COUNTS}
-    times = {name: {stat: value(report, f"{step}: {name}.{stat} == 0s") for stat in TIMES} for name in STEP_TIMES}
+def _with_protocols(report: RunReport, step: StepFacts) -> dict[str, Any]:
+    """A step's numbers, and those of each protocol where its fleets speak several."""
+    spoken = [protocol for protocol in report.protocols if _speaks(report, step, protocol)]
+    apart = [{"protocol": one, **_numbers(report, step.step, one)} for one in spoken] if len(spoken) > 1 else []
+    return {**_numbers(report, step.step), "protocols": apart}
+
+
+def _speaks(report: RunReport, step: StepFacts, protocol: str) -> bool:
+    return any(device.protocol == protocol for fleet in step.fleets for device in report.oracle.fleets[fleet])
+
+
+def _numbers(report: RunReport, step: str, protocol: str | None = None) -> dict[str, Any]:
+    counts: dict[str, Any] = {name: value(report, f"{step}: {name} == 0", protocol) for name in STEP_COUNTS}
+    times = {
+        name: {stat: value(report, f"{step}: {name}.{stat} == 0s", protocol) for stat in TIMES} for name in STEP_TIMES
+    }
     return {**counts, **times}
+
+
+def _protocol(report: RunReport, protocol: str) -> dict[str, Any]:
+    """How the devices of one protocol stand at the end; `presents_secret`: whether a reset can touch them at all."""
+    devices = [device for device in report.oracle.devices.values() if device.protocol == protocol]
+    return {
+        "protocol": protocol,
+        "devices": len(devices),
+        "presents_secret": any(device.presents for device in devices),
+        "end": {name: value(report, f"{name} == 0", protocol) for name in END_STATES},
+        "slots": {slot: value(report, f"slot.{slot} == 0", protocol) for slot in ("primary", "secondary")},
+        "stale_sessions": value(report, "stale_sessions == 0", protocol),
+    }
 
 
 def _duration(step: StepFacts) -> float | None:

@@ -28,7 +28,7 @@ def print_summary(
     found = results(report)
     console.print(_headline(report, found))
     console.print(_steps(found))
-    console.print(_end(found))
+    console.print(Group(*_protocols(found), _end(found)))
     if found["expectations"]:
         console.print(_expectations(report))
     for device_id in report.worst:
@@ -57,18 +57,36 @@ def _steps(found: dict[str, Any]) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     details: list[Text] = []
     for step in found["steps"]:
-        outage = step.get("outage") or {}
-        table.add_row(
-            step["id"],
-            Text(step["state"], style=STEP_COLOURS[step["state"]]),
-            _seconds(step["duration"]),
-            _count(step.get("connects")),
-            _count(step.get("refused")),
-            *(_seconds(outage.get(stat)) for stat in ("p50", "p99", "max")),
-        )
+        state = Text(step["state"], style=STEP_COLOURS[step["state"]])
+        table.add_row(step["id"], state, _seconds(step["duration"]), *_numbers(step))
+        for apart in step.get("protocols", ()):
+            table.add_row(f"  {apart['protocol']}", "", "", *_numbers(apart), style="dim")
         if step["detail"]:
             details.append(Text(f"{step['id']}: {step['detail']}", style=STEP_COLOURS[step["state"]]))
     return Group(table, *details)
+
+
+def _numbers(found: dict[str, Any]) -> Iterator[str]:
+    outage = found.get("outage") or {}
+    yield from (_count(found.get(name)) for name in ("connects", "refused"))
+    yield from (_seconds(outage.get(stat)) for stat in ("p50", "p99", "max"))
+
+
+def _protocols(found: dict[str, Any]) -> Iterator[RenderableType]:
+    """What became of the devices of each protocol, side by side; nothing where all speak the same."""
+    if len(found["protocols"]) > 1:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("at the end", no_wrap=True)
+        for name in ("devices", "connected", "primary", "secondary", "stranded", "stale"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for one in found["protocols"]:
+            end, slots = one["end"], one["slots"]
+            shown = (end["connected"], slots["primary"], slots["secondary"], end["stranded"], one["stale_sessions"])
+            table.add_row(one["protocol"], _count(one["devices"]), *map(_count, shown))
+        yield table
+    for one in found["protocols"]:
+        if not one["presents_secret"]:
+            yield Text(f"{one['protocol']}: {_count(one['devices'])} devices carry no secret: no reset can touch them.")
 
 
 def _end(found: dict[str, Any]) -> RenderableType:

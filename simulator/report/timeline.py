@@ -12,7 +12,9 @@ _DEVICE: dict[str, Callable[[Record], str]] = {
     "refused": lambda r: f"refused ({r['cause']}, code {r['code']}) on {_secret(r)}",
     "unreachable": lambda r: f"unreachable: {r['reason']}",
     "lost": lambda r: f"link lost: {r['reason']}",
-    "recovered": lambda _: "recovered: its connect event was acknowledged",
+    "recovered": lambda _: "recovered",
+    "asleep": lambda _: "fell asleep: it hears nothing",
+    "awake": lambda _: "woke up",
     "state": lambda r: r["state"].replace("_", " "),
     "issued": lambda r: f"was given {_secret(r)}",
     "received": lambda r: f"received command {r['name']}",
@@ -25,7 +27,10 @@ _PLATFORM: dict[str, Callable[[Record], str]] = {
     "accepted": lambda r: f"took it: {r['slot']} version {r['version']}",
     "refused": lambda r: f"refused it: {r['reason'].replace('_', ' ')} (code {r['code']})",
     "detached": lambda r: f"session ended: {r['reason'].replace('_', ' ')}",
-    "reset": lambda r: f"{r['slot']} is now version {r['version']}" + (", session cut" if r["cut"] else ""),
+    "registered": lambda r: "registered it" + (f": primary version {r['version']}" if r["secure"] else " in the clear"),
+    "unregistered": lambda r: f"registration ended: {r['reason'].replace('_', ' ')}",
+    "async_command": lambda r: f"command {r['status'].lower()}",
+    "reset": lambda r: f"{r['slot']} is now version {r['version']}" + _cut(r),
     "frozen": lambda _: "frozen",
     "unfrozen": lambda _: "unfrozen",
 }
@@ -53,5 +58,11 @@ def _lines(
                 yield record["t"], who, tell(record)
 
 
+def _cut(record: Record) -> str:
+    if record["cut"]:
+        return ", session cut"
+    return f", nothing cut: {record['note']}" if record.get("note") else ""
+
+
 def _secret(record: Record) -> str:
-    return f"{record['slot']} {record['fingerprint']}"
+    return f"{record['slot']} {record['fingerprint']}" if record["fingerprint"] else "no secret"

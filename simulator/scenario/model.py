@@ -6,35 +6,25 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from simulator.device.profiles import PROFILES
-from simulator.links.link import EngineName
 from simulator.scenario.checks import dependencies, expectation_problems, timeline_problems
 from simulator.scenario.demands import BEYOND_MQTT, unmet
+from simulator.scenario.fleets import Fleet
 from simulator.scenario.steps import Step
 from simulator.scenario.strict import Problem, Strict, refuse
 from simulator.scenario.values import (
     AnyExpectation,
-    Bit,
-    DeviceFile,
     FleetName,
-    KeepaliveSeconds,
-    MqttVersion,
     PositiveSeconds,
     Seconds,
-    Share,
-    SignedSeconds,
     Title,
     Token,
-    not_built_yet,
 )
-from simulator.suggestions import hint
-
-LARGEST_FLEET = 1_000_000
-LARGEST_MESSAGE = 1_048_576
 
 _BELONGS_TO = {
     "api": ("remote",),
     "mqtt": ("remote", "broker-only"),
+    "coap": ("remote",),
+    "coaps": ("remote",),
     "token_env": ("remote",),
     "access_key_env": ("remote",),
     "secret_key_env": ("remote",),
@@ -57,14 +47,16 @@ def _url(value: str, *schemes: str) -> str:
 class Platform(Strict):
     """Where the devices connect: a platform of our own for this run, one that is already there, or any MQTT broker.
 
-    `mqtt` is asked of a remote platform when it is left out. Callers of the API are let in with the token in the
-    environment variable `token_env`, or sign with the keys in `access_key_env` and `secret_key_env`; with a `region`
-    the signing key is derived for it.
+    `mqtt`, `coap` and `coaps` are asked of a remote platform when they are left out. Callers of the API are let in with
+    the token in the environment variable `token_env`, or sign with the keys in `access_key_env` and `secret_key_env`;
+    with a `region` the signing key is derived for it.
     """
 
     kind: Literal["embedded", "remote", "broker-only"] = "embedded"
     api: Annotated[str, AfterValidator(lambda value: _url(value, "http", "https"))] | None = None
     mqtt: Annotated[str, AfterValidator(lambda value: _url(value, "mqtt"))] | None = None
+    coap: Annotated[str, AfterValidator(lambda value: _url(value, "coap"))] | None = None
+    coaps: Annotated[str, AfterValidator(lambda value: _url(value, "coaps"))] | None = None
     project_id: Token = "default"
     instance_id: Token | None = None
     token_env: Token | None = None
@@ -101,55 +93,6 @@ class Platform(Strict):
             yield Problem(("token_env",), "a token or an access key lets a caller in: give one of them")
 
 
-class Telemetry(Strict):
-    """What a device reports while it is online; `size` is the payload's bytes, at least."""
-
-    every: PositiveSeconds
-    qos: Bit = 1
-    size: Annotated[int, Field(ge=1, le=LARGEST_MESSAGE)] | None = None
-
-
-FallbackName = Literal[
-    "primary-only", "primary-then-secondary", "sticky-last-good", "alternate", "newest-first", "profile"
-]
-
-
-class Fleet(Strict):
-    """Devices of one kind: `count` of them with secrets drawn from the seed, or the ones listed in a file.
-
-    `fallback: profile` leaves the order of secrets to each profile. `clock_skew` is added to a device's clock.
-    """
-
-    count: Annotated[int, Field(ge=1, le=LARGEST_FLEET)] | None = None
-    devices: DeviceFile | None = None
-    protocol: Annotated[Literal["mqtt"], not_built_yet("lwm2m", use="mqtt")] = "mqtt"
-    secrets: Literal["primary", "both"] = "both"
-    fallback: FallbackName = "primary-then-secondary"
-    profiles: Annotated[Mapping[str, Share], Field(min_length=1)] = {"full-jitter": 1.0}
-    telemetry: Telemetry | None = None
-    sign: Bit | None = None
-    keepalive: KeepaliveSeconds = 120
-    clock_skew: SignedSeconds = 0.0
-    link: Annotated[EngineName, not_built_yet("aiomqtt", use="native or paho")] = "native"
-    session: Literal["clean", "persistent"] = "clean"
-    mqtt: MqttVersion = "3.1.1"
-
-    @model_validator(mode="after")
-    def _check_source_and_profiles(self) -> Self:
-        if (self.count is None) == (self.devices is None):
-            raise ValueError("a fleet needs either count or devices, and not both")
-        unknown = [
-            Problem(("profiles", name, "[key]"), f"unknown profile {name!r}{hint(name, PROFILES, 'profiles')}")
-            for name in self.profiles
-            if name not in PROFILES
-        ]
-        total = sum(self.profiles.values())
-        if abs(total - 1) > 1e-9:
-            unknown.append(Problem(("profiles",), f"the shares sum to {total * 100:.10g}%, not to 100%"))
-        refuse(unknown)
-        return self
-
-
 class Scenario(Strict):
     """A whole run. `settle`: the longest wait at the end, in seconds, for devices that are still on their way.
 
@@ -166,6 +109,11 @@ class Scenario(Strict):
     fleets: Annotated[Mapping[FleetName, Fleet], Field(min_length=1)]
     timeline: Annotated[Sequence[Step], AfterValidator(tuple), Field(min_length=1)]
     expect: Annotated[Sequence[AnyExpectation], AfterValidator(tuple)] = ()
+
+    @property
+    def schemes(self) -> set[str]:
+        """What its fleets speak, as schemes of addresses: mqtt, coap, coaps."""
+        return {fleet.scheme for fleet in self.fleets.values()}
 
     def dependencies(self) -> dict[str, tuple[str, ...]]:
         """The steps that each step waits for, in the order of the timeline."""
@@ -186,3 +134,8 @@ class Scenario(Strict):
         if self.platform.kind == "broker-only":
             because = f"{self.platform.mqtt} is an MQTT broker and nothing else"
             yield from unmet(self.timeline, self.expect, BEYOND_MQTT, because)
+            for name, fleet in self.fleets.items():
+                if fleet.protocol != "mqtt":
+                    yield Problem(
+                        ("fleets", name, "protocol"), f"fleet {name!r} speaks {fleet.protocol}, but {because}"
+                    )

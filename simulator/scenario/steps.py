@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from simulator.scenario.strict import Problem, Strict, refuse
 from simulator.scenario.values import (
-    FleetName,
     FleetNames,
     LiveExpectation,
+    OneOrMoreFleets,
     PositiveSeconds,
     Seconds,
     SlotName,
@@ -42,7 +42,7 @@ _BELONGS_TO = {"over": (Verb.START, Verb.RECONNECT), "waves": (Verb.RESET_SECRET
 class ResetSecret(Strict):
     """Through the control API: `seeded` sends a secret drawn from the seed, `generated` lets the platform choose."""
 
-    fleet: FleetName
+    fleet: OneOrMoreFleets
     slot: SlotName
     force_disconnect: bool = False
     secret: Literal["seeded", "generated"] = "seeded"
@@ -55,7 +55,7 @@ class DeliverSecret(Strict):
     once, and keeps for a device that is away and has a persistent session; or `direct`, out of band.
     """
 
-    fleet: FleetName
+    fleet: OneOrMoreFleets
     slot: SlotName
     via: Literal["command", "message", "direct"] = "command"
 
@@ -63,13 +63,13 @@ class DeliverSecret(Strict):
 class Reconnect(Strict):
     """Every device closes its link and opens a new one."""
 
-    fleet: FleetName
+    fleet: OneOrMoreFleets
 
 
 class Network(Strict):
     """Take the fleet's network away, or give it back."""
 
-    fleet: FleetName
+    fleet: OneOrMoreFleets
     state: Literal["down", "up"]
 
 
@@ -130,8 +130,14 @@ class Step(Strict):
         match self.action:
             case float():
                 return {}
-            case ResetSecret(fleet=fleet) | DeliverSecret(fleet=fleet) | Reconnect(fleet=fleet) | Network(fleet=fleet):
-                return {(self.verb.value, "fleet"): fleet}
+            case (
+                ResetSecret(fleet=fleets)
+                | DeliverSecret(fleet=fleets)
+                | Reconnect(fleet=fleets)
+                | Network(fleet=fleets)
+            ):
+                places = [(index,) if len(fleets) > 1 else () for index in range(len(fleets))]
+                return {(self.verb.value, "fleet", *place): fleet for place, fleet in zip(places, fleets, strict=True)}
             case names:
                 return {(self.verb.value, index): name for index, name in enumerate(names)}
 

@@ -100,6 +100,13 @@ def _keepalive(value: object) -> int:
     return int(duration)
 
 
+def _lifetime(value: object) -> int:
+    duration = seconds(value)
+    if not (duration >= 1 and duration.is_integer()):
+        raise ValueError(f"whole seconds from 1s on are needed, not {said(value)}")
+    return int(duration)
+
+
 def _mqtt_version(value: object) -> object:
     """YAML reads 5 and 5.0 as numbers."""
     return "5" if str(value) in ("5", "5.0") and not isinstance(value, bool) else value
@@ -166,6 +173,7 @@ SignedSeconds = Annotated[float, BeforeValidator(signed_seconds), SIGNED_DURATIO
 Seconds = Annotated[float, BeforeValidator(seconds), DURATION]
 PositiveSeconds = Annotated[float, BeforeValidator(_positive_seconds), DURATION]
 KeepaliveSeconds = Annotated[int, BeforeValidator(_keepalive), DURATION]
+LifetimeSeconds = Annotated[int, BeforeValidator(_lifetime), DURATION]
 Share = Annotated[float, BeforeValidator(share), SHARE]
 Bit = Annotated[Literal[0, 1], BeforeValidator(_bit)]
 MqttVersion = Annotated[Literal["3.1.1", "5"], BeforeValidator(_mqtt_version), VERSION]
@@ -174,6 +182,9 @@ Token = Annotated[str, AfterValidator(_token)]
 StepId = Annotated[str, AfterValidator(partial(_name, "a step id", "a-z0-9_-"))]
 FleetName = Annotated[str, AfterValidator(partial(_name, "a fleet's name", "A-Za-z0-9_-"))]
 FleetNames = Annotated[Sequence[FleetName], AfterValidator(_without_repeats), Field(min_length=1)]
+OneOrMoreFleets = Annotated[
+    Sequence[FleetName], BeforeValidator(_listed), AfterValidator(_without_repeats), Field(min_length=1), NAMES
+]
 StepIds = Annotated[Sequence[StepId], BeforeValidator(_listed), AfterValidator(_without_repeats), NAMES]
 SlotName = Annotated[Slot, Strict(strict=False)]
 AnyExpectation = Annotated[Expectation, PlainValidator(partial(_expectation, live=False)), EXPECTATION]

@@ -1,7 +1,7 @@
 """What each verb of the timeline does to the fleets and to the platform."""
 
 import asyncio
-import itertools
+import functools
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -11,14 +11,12 @@ from simulator.device.keyring import Slot
 from simulator.driver import Driver
 from simulator.errors import PlatformUnreachable
 from simulator.fleet import Fleet
-from simulator.messages import SET_SECRET, set_secret_message
-from simulator.scenario.flow import each, until
+from simulator.scenario.delivery import Delivery
+from simulator.scenario.flow import each
 from simulator.scenario.steps import DeliverSecret, Network, ResetSecret, Step, Verb
 from simulator.world import World, shuffled
 
 RESETS_AT_ONCE = 64
-COMMANDS_AT_ONCE = 200
-COMMAND_TIMEOUT_S = 5.0
 RETRY_AFTER_S = 0.25
 WAVE_DRAW = -2
 
@@ -34,22 +32,15 @@ class Verbs:
         self._world = world
         self._api = control
         self._seed = seed
-        self._command_seq = itertools.count(1)
+        self._delivery = Delivery(world, control)
+        self.missing = self._delivery.missing
         self.unanswered: set[str] = set()
-        self._waiting: dict[str, dict[str, None]] = {}
 
     def planned_s(self, step: Step) -> float:
         """How long the step's own schedule takes: its ramp, or its waves but the last."""
-        devices = sum(len(fleet.drivers) for fleet in self._fleets(step))
+        devices = len(self._devices(step))
         waves_s = (math.ceil(devices / step.waves.size) - 1) * step.waves.every if step.waves else 0.0
         return step.over + waves_s + (step.wait or 0.0)
-
-    def missing(self, step: Step) -> str:
-        """Which devices have not answered a delivery yet, for the report of a step that ran out of time."""
-        waiting = self._waiting.get(step.id)
-        if not waiting:
-            return ""
-        return f"{len(waiting)} devices did not answer, among them {', '.join(itertools.islice(waiting, 3))}"
 
     async def perform(self, step: Step, aborted: Callable[[], str]) -> None:
         """Do it; StepFailed, also when `aborted` gives a reason, or PlatformUnreachable for want of any answer."""
@@ -75,6 +66,9 @@ class Verbs:
 
     def _fleets(self, step: Step) -> list[Fleet]:
         return [self._world.fleets[name] for name in step.fleets]
+
+    def _devices(self, step: Step) -> list[str]:
+        return [device for fleet in self._fleets(step) for device in fleet.drivers]
 
     def _touch(self, step: Step, device_id: str, **fields: object) -> None:
         """Open the step's window for a device."""
@@ -107,10 +101,10 @@ class Verbs:
 
     def _network(self, step: Step) -> None:
         assert isinstance(step.action, Network), "the verb's own model"
-        fleet = self._world.fleets[step.action.fleet]
-        for device_id in fleet.drivers:
-            self._touch(step, device_id, state=step.action.state)
-        fleet.set_network(up=step.action.state == "up")
+        for fleet in self._fleets(step):
+            for device_id in fleet.drivers:
+                self._touch(step, device_id, state=step.action.state)
+            fleet.set_network(up=step.action.state == "up")
 
     # -- through the control API
 
@@ -128,8 +122,14 @@ class Verbs:
             if not answer.ok:
                 failures.append(f"{device_id}: {answer.problem}")
 
-        await each([device for fleet in self._fleets(step) for device in fleet.drivers], RESETS_AT_ONCE, one)
+        await each(self._devices(step), RESETS_AT_ONCE, one)
         _fail_with(failures, step.verb)
+
+    async def _deliver(self, step: Step) -> None:
+        action = step.action
+        assert isinstance(action, DeliverSecret), "the verb's own model"
+        touch = functools.partial(self._touch, step, slot=action.slot, via=action.via)
+        _fail_with(await self._delivery.perform(step, touch), "delivery")
 
     async def _let_time_pass(self, step: Step) -> None:
         """Wait, or put all wall clocks forward instead."""
@@ -145,7 +145,7 @@ class Verbs:
         """Send the resets, wave after wave, unless `aborted` gives a reason; done when every reply is in."""
         action = step.action
         assert isinstance(action, ResetSecret), "the verb's own model"
-        order = shuffled(list(self._world.fleets[action.fleet].drivers), self._seed, WAVE_DRAW)
+        order = shuffled(self._devices(step), self._seed, WAVE_DRAW)
         failures: list[str] = []
         reason, loop = "", asyncio.get_running_loop()
         async with asyncio.TaskGroup() as waves:
@@ -189,55 +189,6 @@ class Verbs:
         else:
             self._world.journal.write("reset", state="failed", fingerprint=mark, status=answer.status, **about)
             failures.append(f"{device_id}: {answer.problem}")
-
-    # -- handing secrets to devices
-
-    async def _deliver(self, step: Step) -> None:
-        action = step.action
-        assert isinstance(action, DeliverSecret), "the verb's own model"
-        fleet = self._world.fleets[action.fleet]
-        waiting = self._waiting[step.id] = dict.fromkeys(fleet.drivers)
-        failures: list[str] = []
-
-        async def one(driver: Driver) -> None:
-            device_id = driver.device.device_id
-            if problem := await self._deliver_one(step, action, driver):
-                failures.append(f"{device_id}: {problem}")
-            del waiting[device_id]
-
-        await each(fleet.drivers.values(), COMMANDS_AT_ONCE, one)
-        _fail_with(failures, "delivery")
-
-    async def _deliver_one(self, step: Step, action: DeliverSecret, driver: Driver) -> str:
-        """Hand one device its secret; gives the platform's refusal, if that ends it."""
-        device_id, slot, ledger = driver.device.device_id, Slot(action.slot), self._world.ledger
-        secret = ledger.secret_for_delivery(device_id, slot)
-        self._touch(step, device_id, slot=slot, via=action.via)
-        paras = {"secret_type": slot.upper(), "secret": secret, "seq": next(self._command_seq)}
-        match action.via:
-            case "direct":
-                driver.issue(slot, secret)
-            case "message":
-                answer = await self._control.message(device_id, *set_secret_message(device_id, paras))
-                if not answer.ok:
-                    return answer.problem
-            case _:
-                while not await self._commanded(driver, paras):
-                    await asyncio.sleep(RETRY_AFTER_S)
-        ledger.delivered(device_id, slot, secret)
-        return ""
-
-    async def _commanded(self, driver: Driver, paras: dict[str, object]) -> bool:
-        """Send `set_secret` once the device is online; False asks for another try."""
-        await until(lambda: driver.online)
-        try:
-            answer = await self._control.command(
-                driver.device.device_id, SET_SECRET, paras, timeout_s=COMMAND_TIMEOUT_S
-            )
-        except PlatformUnreachable:
-            return False
-        response = answer.body.get("response") or {}
-        return answer.ok and response.get("result_code") == 0
 
 
 def _waves(step: Step, order: Sequence[str]) -> list[Sequence[str]]:

@@ -14,6 +14,7 @@ from simulator.device.backoff import Backoff, Shape
 from simulator.device.events import Accepted, Cause, LinkLost, Refused, Unreachable
 from simulator.device.keyring import Keyring
 from simulator.device.lifecycle import Device, State
+from simulator.dialects.mqtt import MqttDialect
 from simulator.driver import Driver, Surroundings
 from simulator.journal import Journal, Record
 from simulator.links.link import Endpoint, LinkOptions
@@ -141,7 +142,7 @@ async def test_device_survives_a_restart_of_the_broker_and_delivers_what_it_owed
         journal = Journal(SystemClock())
         journal.listeners.append(records.append)
         around = Surroundings(
-            engine, engine.scheduler, journal, SystemClock(), lambda _id, error: crashes.append(error)
+            engine, MqttDialect(), engine.scheduler, journal, SystemClock(), lambda _id, error: crashes.append(error)
         )
         driver = Driver(Device("d1", Keyring.of(PRIMARY), IMPATIENT), around)
 

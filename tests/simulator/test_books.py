@@ -152,3 +152,30 @@ def test_platform_on_another_machine_is_brought_to_our_clock() -> None:
     assert measures(parse("rotate: exposure.max == 0s")).value == pytest.approx(2.0)
     (exposure,) = books.exposures("d1")
     assert (exposure.since, exposure.until) == (pytest.approx(6.0), pytest.approx(8.0))
+
+
+def registration(t: float, version: int | None = 1, kind: str = "registered") -> Record:
+    return {"t": t, "kind": kind, "device": "d1", "version": version, "secure": version is not None}
+
+
+def unregistered(t: float) -> Record:
+    return {"t": t, "kind": "unregistered", "device": "d1", "reason": "deregistered"}
+
+
+def exposed(*platform: Record) -> float | None:
+    return value(Story().device().at(9.0, "ended"), list(platform), "exposure.max == 0s")
+
+
+def test_registration_that_lives_on_a_retired_secret_is_exposed_until_it_ends() -> None:
+    assert exposed(registration(1.0), reset(2.0), unregistered(5.0)) == 3.0
+
+
+def test_refreshed_registration_goes_on_and_one_on_the_new_secret_does_not() -> None:
+    refreshed = registration(4.0, kind="registration_updated")
+    assert exposed(registration(1.0), reset(2.0), refreshed, unregistered(5.0)) == 3.0
+    proved_anew = registration(4.0, version=2, kind="registration_updated")
+    assert exposed(registration(1.0), reset(2.0), proved_anew, unregistered(5.0)) == 2.0
+
+
+def test_registration_in_the_clear_rests_on_no_secret() -> None:
+    assert exposed(registration(1.0, version=None), reset(2.0), unregistered(5.0)) is None

@@ -8,6 +8,7 @@ from simulator.device.events import Cause
 from simulator.device.keyring import Slot
 from simulator.device.lifecycle import State
 from simulator.device.profiles import PROFILES
+from simulator.dialects.mqtt import MqttDialect
 from tests.support.stage import PRIMARY, SECONDARY, WAIT_S, Stage, fingerprint_of, password_of
 
 HOUR_S = 3600.0
@@ -137,6 +138,6 @@ def test_fleet_may_override_the_sign_of_a_profile(stage: Stage) -> None:
     asks_for_a_check = PROFILES["huawei-python"]
     stage.driver("own", profile=asks_for_a_check).start()
     assert stage.engine.last.credentials.client_id == "own_0_1_2025010110"
-    stage.around.sign = 0
+    stage.around.dialect = MqttDialect(sign=0)
     stage.driver("told", profile=asks_for_a_check).start()
     assert stage.engine.last.credentials.client_id == "told_0_0_2025010110"

@@ -254,3 +254,14 @@ def test_worst_devices_are_named_worst_first() -> None:
             story.refused(1.0 + attempt, device=f"d{number}", attempt=attempt)
     result = Measures(Oracle().feed_all(story.records))(parse("refused_per_device.max == 0"))
     assert (result.value, result.worst) == (5, ("d5", "d4", "d3"))
+
+
+def test_device_that_shows_no_secret_is_never_stranded_and_never_on_a_slot() -> None:
+    story = Story().device(presents=[], secondary=None).step(1.0, "rotate").action(1.0, "rotate")
+    story.at(1.1, "reset", state="answered", device="d1", step="rotate", slot="primary", fingerprint=NEW)
+    story.at(2.0, "opened", device="d1", attempt=1, slot=None, fingerprint=None, staged=False)
+    story.at(2.1, "accepted", device="d1", attempt=1, session_present=False, slot=None, fingerprint=None)
+    oracle = Oracle().feed_all(story.records)
+    (device,) = oracle.devices.values()
+    assert (device.connected, device.stranded, device.slot) == (True, False, None)
+    assert Measures(oracle)(parse("old_secret_accepted == 0")).value == 0

@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 
 from simulator.errors import KeyturnError, PlatformUnreachable, UsageError
-from simulator.links.link import Endpoint
+from simulator.links.link import Endpoint, Endpoints
 from simulator.run import Play
 from simulator.scenario.model import Platform, Scenario
-from simulator.target import open_target
+from simulator.target import Target, open_target
 from tests.support.ports import unanswering_port, unused_port
 
 
@@ -41,7 +41,7 @@ async def stranger() -> AsyncIterator[tuple[Stranger, str]]:
 
 
 async def opened(api: str, folder: Path, *, owned: bool = False, mqtt: str | None = None) -> bool:
-    async with open_target(Platform(kind="remote", api=api, mqtt=mqtt), folder, owned=owned) as target:
+    async with open_target(Platform(kind="remote", api=api, mqtt=mqtt), {"mqtt"}, folder, owned=owned) as target:
         return target.ours is not None
 
 
@@ -109,15 +109,15 @@ async def test_bare_broker_has_an_address_and_nobody_to_call(tmp_path: Path) -> 
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as broker:
         port = broker.sockets[0].getsockname()[1]
         platform = Platform(kind="broker-only", mqtt=f"mqtt://127.0.0.1:{port}")
-        async with open_target(platform, tmp_path, owned=False) as target:
-            assert (target.endpoint, target.control, target.ours) == (Endpoint("127.0.0.1", port), None, None)
+        async with open_target(platform, {"mqtt"}, tmp_path, owned=False) as target:
+            assert target == Target(Endpoints(mqtt=Endpoint("127.0.0.1", port)))
 
 
 @pytest.mark.parametrize(("host", "reason"), [("127.0.0.1", "Connection refused"), ("no.such.host.invalid", "")])
 async def test_broker_that_is_not_there_is_unreachable(tmp_path: Path, host: str, reason: str) -> None:
     platform = Platform(kind="broker-only", mqtt=f"mqtt://{host}:{unused_port()}")
     with pytest.raises(PlatformUnreachable, match=f"{host}.*{reason}"):
-        async with open_target(platform, tmp_path, owned=False):
+        async with open_target(platform, {"mqtt"}, tmp_path, owned=False):
             pass
 
 
@@ -126,5 +126,5 @@ async def test_broker_that_does_not_answer_is_given_up_on(tmp_path: Path, monkey
     with unanswering_port() as port:
         platform = Platform(kind="broker-only", mqtt=f"mqtt://127.0.0.1:{port}")
         with pytest.raises(PlatformUnreachable, match=r"no answer within 0\.1 s"):
-            async with open_target(platform, tmp_path, owned=False):
+            async with open_target(platform, {"mqtt"}, tmp_path, owned=False):
                 pass

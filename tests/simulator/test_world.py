@@ -10,10 +10,11 @@ from simulator.device.keyring import Fallback
 from simulator.errors import UsageError
 from simulator.journal import Journal, Record
 from simulator.ledger import Identity, Ledger
-from simulator.links.link import Endpoint
+from simulator.links.link import Endpoint, Endpoints
 from simulator.links.native import NativeEngine
 from simulator.links.paho import PahoEngine
-from simulator.scenario.model import Fleet, Scenario
+from simulator.scenario.fleets import Fleet
+from simulator.scenario.model import Scenario
 from simulator.world import Builder, World, fleet_identities, share_out, shuffled
 
 
@@ -27,7 +28,7 @@ async def build(plan: Scenario) -> tuple[World, list[Identity], list[Record]]:
     journal = Journal(SystemClock())
     journal.listeners.append(records.append)
     builder = Builder(journal, SystemClock(), lambda *_: None)
-    world, identities = builder.build(plan, Endpoint("127.0.0.1", 1))
+    world, identities = builder.build(plan, Endpoints(*[Endpoint("127.0.0.1", 1)] * 3))
     return world, identities, records
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from simulator.device.backoff import Backoff, Shape
 from simulator.device.keyring import Fallback, Keyring
 from simulator.device.lifecycle import Device
 from simulator.device.profiles import Profile
+from simulator.dialects.mqtt import MqttDialect
 from simulator.driver import Driver, Surroundings
 from simulator.journal import Journal, Record
 from simulator.links.engines import engine_named
@@ -103,7 +105,7 @@ async def test_device_outlives_whatever_it_is_sent(level: int, link: EngineName)
             scheduler = Scheduler(loop)
             engine = engine_named(link)(scheduler, Endpoint("127.0.0.1", server.port), LinkOptions(level=level))
             around = Surroundings(
-                engine, scheduler, journal, SystemClock(), lambda who, error: crashes.append((who, error))
+                engine, MqttDialect(), scheduler, journal, SystemClock(), lambda *crash: crashes.append(crash)
             )
             drivers = [device(f"d{number}", around) for number in range(AT_A_TIME)]
             for driver in drivers:
@@ -117,7 +119,7 @@ async def test_device_outlives_whatever_it_is_sent(level: int, link: EngineName)
         check_attempts(records)
 
 
-def device(device_id: str, around: Surroundings) -> Driver:
+def device(device_id: str, around: Surroundings[Any]) -> Driver:
     keyring = Keyring.of("primary-secret", "secondary-secret", Fallback.PRIMARY_THEN_SECONDARY)
     return Driver(Device(device_id, keyring, HASTY), around)
 

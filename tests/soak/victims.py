@@ -12,7 +12,7 @@ from simulator.control import Control
 from simulator.fleet import drain
 from simulator.journal import Journal, Record, read_journal
 from simulator.ledger import Identity
-from simulator.links.link import Endpoint
+from simulator.links.link import Endpoint, Endpoints
 from simulator.measure import Measures
 from simulator.oracle import Oracle
 from simulator.scenario.flow import until
@@ -96,7 +96,7 @@ async def victims_of(
     journal.header(source="simulator", run="soak", scenario=plan.name, seed=seed)
     crashes: list[str] = []
     builder = Builder(journal, SystemClock(), lambda who, why: crashes.append(f"{who}: {why!r}"))
-    world, identities = builder.build(plan, endpoint)
+    world, identities = builder.build(plan, Endpoints(mqtt=endpoint))
     await provision(control, identities)
     fleet = Victims(plan, world, control, oracle)
     fleet.crashes = crashes

@@ -36,6 +36,9 @@ class RecordingOwner:
     def messages_sent(self, messages: list[Message]) -> None:
         self.story.append(("sent", [message.seq for message in messages]))
 
+    def power_saving(self, *, on: bool) -> None:
+        self.story.append(("power saving", on))
+
     @property
     def events(self) -> list[LinkEvent]:
         return [one for one in self.story if not isinstance(one, tuple)]

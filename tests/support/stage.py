@@ -10,6 +10,7 @@ from simulator.device.backoff import Backoff, Shape
 from simulator.device.keyring import Fallback, Keyring
 from simulator.device.lifecycle import Device
 from simulator.device.profiles import Profile
+from simulator.dialects.mqtt import MqttDialect
 from simulator.driver import Driver, Surroundings
 from simulator.journal import Journal, Record
 from simulator.scheduler import Scheduler
@@ -41,7 +42,7 @@ class Stage:
         self.records: list[Record] = []
         journal = Journal(self.clock)
         journal.listeners.append(self.records.append)
-        self.around = Surroundings(self.engine, self.scheduler, journal, self.clock, self._crashed)
+        self.around = Surroundings(self.engine, MqttDialect(), self.scheduler, journal, self.clock, self._crashed)
 
     def driver(
         self,

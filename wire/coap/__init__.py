@@ -5,11 +5,12 @@ Block-wise transfer is not part of it: what the devices say fits into a datagram
 
 from aiocoap import Code, Message, Type
 
-from wire.coap.exchanges import Event, Failed, Failure, Rejected, Request, Response
+from wire.coap.exchanges import Acknowledged, Event, Failed, Failure, Rejected, Request, Response
 from wire.coap.messages import ProtocolError, decode, encode
 from wire.coap.peer import CoapPeer
 
 __all__ = [
+    "Acknowledged",
     "CoapPeer",
     "Code",
     "Event",

@@ -41,6 +41,13 @@ class Failed:
 
 
 @record
+class Acknowledged:
+    """The observer has taken a confirmable notification under this token."""
+
+    token: bytes
+
+
+@record
 class Rejected:
     """The observer wants no more notifications under this token, or does not acknowledge them (RFC 7641 §4.5)."""
 
@@ -48,7 +55,7 @@ class Rejected:
     failure: Failure
 
 
-Event = Request | Response | Failed | Rejected
+Event = Request | Response | Failed | Acknowledged | Rejected
 
 
 @dataclass(slots=True)

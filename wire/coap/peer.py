@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from aiocoap import Code, Message, Type
 
-from wire.coap.exchanges import Asked, Event, Failed, Failure, Rejected, Request, Response, Sending
+from wire.coap.exchanges import Acknowledged, Asked, Event, Failed, Failure, Rejected, Request, Response, Sending
 from wire.coap.messages import ProtocolError, decode, encode, unknown_critical_option
 
 ACK_TIMEOUT_S = 2.0
@@ -156,7 +156,9 @@ class CoapPeer:
         elif message.token != sending.token or not message.code.is_response():
             return []  # no answer to what was asked (§5.3.2)
         self._go_on(now)
-        return [] if message.code is Code.EMPTY else self._deliver(message, now)
+        if message.code is not Code.EMPTY:
+            return self._deliver(message, now)
+        return [] if sending.is_request else [Acknowledged(sending.token)]
 
     def _answered(self, message: Message, now: float) -> list[Event]:
         """Take a response in a message of its own."""

@@ -22,7 +22,7 @@ class End(StrEnum):
     FAILED = "failed"
 
 
-BLAMED = {
+BLAMED: dict[int | None, End] = {
     Alert.BAD_RECORD_MAC: End.WRONG_KEY,
     Alert.DECRYPT_ERROR: End.WRONG_KEY,
     Alert.UNKNOWN_PSK_IDENTITY: End.UNKNOWN_IDENTITY,
@@ -39,7 +39,8 @@ class Session:
     """A session over one pair of addresses.
 
     Feed it datagrams, then send what `take` returns. `identity` is known from the moment the peer has named it, and
-    proved once `is_open`. `end` tells that it is over; after that it takes and says nothing.
+    proved once `is_open`. `end` tells that it is over; after that it takes and says nothing. `alert` is the description
+    of the alert that a client's handshake failed with, if the server said why.
     The handshake is resent by OpenSSL's own clock: ask `resend_in_s`, and call `resend` then.
     """
 
@@ -50,6 +51,7 @@ class Session:
         "_is_server",
         "_owes_alert",
         "_side",
+        "alert",
         "end",
         "identity",
         "is_open",
@@ -65,6 +67,7 @@ class Session:
         self.key: bytes | None = None
         self.is_open = False
         self.end: End | None = None
+        self.alert: int | None = None
 
     def start(self) -> None:
         """Make the first flight of a client, or answer what a server's listener has taken in."""
@@ -135,9 +138,9 @@ class Session:
         encrypted handshake record behind it leave no other reason for a handshake that has not come to its end.
         """
         if not self._is_server:
-            alert = fatal_alert(datagram)
-            if self.end is End.FAILED and alert in BLAMED:
-                self.end = BLAMED[Alert(alert)]
+            if self.end is End.FAILED:
+                self.alert = fatal_alert(datagram)
+                self.end = BLAMED.get(self.alert, End.FAILED)
         elif self.end is End.FAILED and self.identity is not None and self.key is None:
             self.end = End.UNKNOWN_IDENTITY
         elif not self.is_open and self.key is not None:

@@ -18,6 +18,8 @@ async def test_platform_describes_itself(rig: Rig) -> None:
         "version": VERSION,
         "run": rig.platform.run,
         "mqtt": {"host": "127.0.0.1", "port": rig.platform.mqtt_port},
+        "coap": None,
+        "coaps": None,
         "devices": 1,
         "sessions": 0,
         "journal_records": 2,

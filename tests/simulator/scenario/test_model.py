@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from simulator.device.keyring import Fallback, Slot
 from simulator.device.profiles import PROFILES
 from simulator.expectations import parse
-from simulator.scenario.model import FallbackName, Fleet, Platform, Scenario, Telemetry
+from simulator.scenario.fleets import FallbackName, Fleet, Telemetry
+from simulator.scenario.model import Platform, Scenario
 from simulator.scenario.steps import (
     DeliverSecret,
     Network,
@@ -74,7 +75,7 @@ def test_the_defaults() -> None:
     assert (built.intent, built.seed, built.settle, built.loop_lag_limit) == ("routine", 1, 30, 0.25)
     assert built.platform == Platform(kind="embedded", preset="iotda-standard", engine="builtin")
     fleet = built.fleets["meters"]
-    assert (fleet.protocol, fleet.secrets, fleet.fallback) == ("mqtt", "both", "primary-then-secondary")
+    assert (fleet.protocol, fleet.slots, fleet.fallback) == ("mqtt", tuple(Slot), "primary-then-secondary")
     assert (fleet.profiles, fleet.keepalive, fleet.clock_skew) == ({"full-jitter": 1.0}, 120, 0)
     assert (built.timeline[0].timeout, built.timeline[0].over) == (60, 0)
     assert Telemetry(every=5).qos == 1
@@ -161,11 +162,25 @@ BAD_FLEETS: list[tuple[dict[str, Any], str, str]] = [
     ({"count": True}, "count", "Input should be a valid integer"),
     ({"devices": "a.txt"}, "devices", "Value error, a .csv, .json, .ndjson, .jsonl file is needed, not 'a.txt'"),
     ({"devices": 5}, "devices", "Value error, a .csv, .json, .ndjson, .jsonl file is needed, not 5"),
-    ({"count": 1, "protocol": "lwm2m"}, "protocol", "Value error, lwm2m is not built yet; use mqtt"),
+    ({"count": 1, "protocol": "coap"}, "protocol", "Input should be 'mqtt' or 'lwm2m'"),
+    ({"count": 1, "protocol": "lwm2m", "mqtt": 5}, "mqtt", "mqtt belongs to protocol mqtt, and this fleet's is lwm2m"),
+    ({"count": 1, "security": "none"}, "security", "security belongs to protocol lwm2m, and this fleet's is mqtt"),
+    ({"count": 1, "protocol": "lwm2m", "security": "rsa"}, "security", "Input should be 'psk' or 'none'"),
+    (
+        {"count": 1, "protocol": "lwm2m", "lifetime": "500ms"},
+        "lifetime",
+        "Value error, whole seconds from 1s on are needed, not '500ms'",
+    ),
+    ({"count": 1, "protocol": "lwm2m", "sleep": {"asleep": "1h"}}, "sleep.awake", "Field required"),
+    (
+        {"count": 1, "protocol": "lwm2m", "telemetry": {"every": 1, "size": 897}},
+        "telemetry.size",
+        "at most 896 is allowed for protocol lwm2m, not 897",
+    ),
     ({"count": 1, "session": "kept"}, "session", "Input should be 'clean' or 'persistent'"),
     ({"count": 1, "link": "aiomqtt"}, "link", "Value error, aiomqtt is not built yet; use native or paho"),
     ({"count": 1, "mqtt": "3.1"}, "mqtt", "Input should be '3.1.1' or '5'"),
-    ({"count": 1, "sleep": "1h"}, "sleep", "Extra inputs are not permitted"),
+    ({"count": 1, "naps": "1h"}, "naps", "Extra inputs are not permitted"),
     ({"count": 1, "sign": 2}, "sign", "Value error, 0 or 1 is needed, not 2"),
     ({"count": 1, "sign": True}, "sign", "Value error, 0 or 1 is needed, not true"),
     ({"count": 1, "keepalive": 0}, "keepalive", "Value error, whole seconds from 1s to 65535s are needed, not 0"),

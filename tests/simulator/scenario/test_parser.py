@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from simulator.expectations import parse
 from simulator.scenario.errors import ScenarioError
-from simulator.scenario.model import Scenario, Telemetry
+from simulator.scenario.fleets import Telemetry
+from simulator.scenario.model import Scenario
 from simulator.scenario.parser import LARGEST_FILE, load, packaged
 from simulator.scenario.steps import Waves
 
@@ -122,8 +123,10 @@ BAD = {
     ("count: 5", "count: many"): (4, "many", "fleets.meters.count: a whole number is needed, not 'many'"),
     ("count: 5", "count: 5\n    secrets: bth"): (
         5, "bth", "fleets.meters.secrets: 'primary' or 'both' is needed, not 'bth'; did you mean 'both'?"),
-    ("count: 5", "count: 5\n    protocol: lwm2m"): (
-        5, "lwm2m", "fleets.meters.protocol: lwm2m is not built yet; use mqtt"),
+    ("count: 5", "count: 5\n    protocol: coap"): (
+        5, "coap", "fleets.meters.protocol: 'mqtt' or 'lwm2m' is needed, not 'coap'"),
+    ("count: 5", "count: 5\n    protocol: lwm2m\n    sign: 1"): (
+        6, "1", "fleets.meters.sign: sign belongs to protocol mqtt, and this fleet's is lwm2m"),
     ("full-jitter: 70%", "full-jiter: 70%"): (
         5,
         "full-jiter",

@@ -4,7 +4,20 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from wire.coap import CoapPeer, Code, Failed, Failure, Message, Rejected, Request, Response, Type, decode, encode
+from wire.coap import (
+    Acknowledged,
+    CoapPeer,
+    Code,
+    Failed,
+    Failure,
+    Message,
+    Rejected,
+    Request,
+    Response,
+    Type,
+    decode,
+    encode,
+)
 from wire.coap.peer import MAX_TRANSMIT_WAIT_S, NEVER, REMEMBERED
 
 PING = bytes.fromhex("40001234")
@@ -259,6 +272,14 @@ def test_notification_that_is_reset_tells_whose_it_was() -> None:
     assert side.peer.receive(empty(Type.RST, mid - 1), 0.0) == [], "only the last one of a token is remembered"
     assert side.peer.receive(empty(Type.RST, mid), 0.0) == [Rejected(b"o1", Failure.RESET)]
     assert side.peer.receive(empty(Type.RST, mid), 0.0) == []
+
+
+def test_confirmable_notification_tells_that_it_was_acknowledged_and_lets_the_next_one_go() -> None:
+    side = Side()
+    for payload in (b"one", b"two"):
+        side.peer.notify(b"o1", Message(code=Code.CONTENT, observe=2, payload=payload), 0.0, confirmable=True)
+    assert side.peer.receive(empty(Type.ACK, side.last().mid), 0.1) == [Acknowledged(b"o1")]
+    assert side.last().payload == b"two"
 
 
 def test_confirmable_notification_that_nobody_acknowledges_is_given_up() -> None:

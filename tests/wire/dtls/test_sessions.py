@@ -4,7 +4,7 @@ import pytest
 
 from tests.wire.dtls.pairs import HERE, IDENTITY, KEY, OTHER_KEY, Wire
 from wire.dtls import Client, End, Received
-from wire.dtls.records import BAD_RECORD_MAC, ContentType, records
+from wire.dtls.records import BAD_RECORD_MAC, Alert, ContentType, records
 
 THERE = ("127.0.0.1", 40_002)
 
@@ -24,7 +24,7 @@ def test_right_key_opens_and_data_goes_both_ways() -> None:
 def test_wrong_key_is_told_at_once_to_both_sides() -> None:
     wire = Wire()
     session = wire.connect(OTHER_KEY)
-    assert (session.is_open, session.end) == (False, End.WRONG_KEY)
+    assert (session.is_open, session.end, session.alert) == (False, End.WRONG_KEY, Alert.BAD_RECORD_MAC)
     assert wire.ended() == [End.WRONG_KEY]
     assert (len(wire.listener), wire.listener.half_open) == (0, 0)
 
@@ -32,7 +32,7 @@ def test_wrong_key_is_told_at_once_to_both_sides() -> None:
 def test_identity_that_nobody_has_is_told_at_once_to_both_sides() -> None:
     wire = Wire()
     session = wire.connect(identity=b"nobody")
-    assert session.end is End.UNKNOWN_IDENTITY
+    assert (session.end, session.alert) == (End.UNKNOWN_IDENTITY, Alert.UNKNOWN_PSK_IDENTITY)
     assert wire.ended() == [End.UNKNOWN_IDENTITY]
 
 

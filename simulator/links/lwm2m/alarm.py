@@ -1,0 +1,34 @@
+"""One timer for everything that a link waits for."""
+
+from collections.abc import Callable
+
+from simulator.scheduler import Scheduler, Timer, cancel
+from wire.coap.peer import NEVER
+
+
+class Alarm:
+    """Rings once, and is only ever brought forward: who is woken too early looks what is due and sets it again."""
+
+    __slots__ = ("_due", "_ring", "_scheduler", "_timer")
+
+    def __init__(self, scheduler: Scheduler, ring: Callable[[], None]) -> None:
+        self._scheduler = scheduler
+        self._ring = ring
+        self._due = NEVER
+        self._timer: Timer | None = None
+
+    def set(self, due: float) -> None:
+        """Ring at this time, if it would have been later, or never."""
+        if due < self._due:
+            cancel(self._timer)
+            self._due = due
+            self._timer = self._scheduler.at(due, self._rings)
+
+    def off(self) -> None:
+        """Ring no more, until it is set again."""
+        cancel(self._timer)
+        self._due = NEVER
+
+    def _rings(self) -> None:
+        self._due = NEVER
+        self._ring()
