@@ -189,6 +189,36 @@ async def test_embedded_run_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in outside.iterdir()] == ["report"]
 
 
+NB_KEY = MARK.encode().hex()[:32]
+"""What an NB-IoT device has for a secret is hexadecimal; its bytes are on no wire."""
+
+NB_IOT = """
+name: marked keys
+settle: 1s
+fleets: {valves: {protocol: lwm2m, devices: valves.ndjson, telemetry: {every: 300ms}}}
+timeline:
+  - {id: up, start: [valves], until: "recovered == 100%"}
+  - {id: command, deliver_secret: {fleet: valves, slot: primary}}
+  - {id: reset, reset_secret: {fleet: valves, slot: primary, force_disconnect: true}}
+  - {id: again, reconnect: {fleet: valves}, until: "recovered == 100%"}
+  - {id: lockout, reset_secret: {fleet: valves, slot: primary, secret: generated}}
+  - {id: late, reconnect: {fleet: valves}, until: "locked_out == 100%"}
+"""
+
+
+async def test_embedded_run_of_nb_iot_devices_leaves_nothing_behind(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    lines = (json.dumps({"device_id": f"valve-{number}", "primary": NB_KEY}) for number in range(DEVICES))
+    (inside / "valves.ndjson").write_text("\n".join(lines))
+    (inside / "marked.yaml").write_text(NB_IOT)
+    done = await run(inside / "marked.yaml", outside / "report", {**VERBOSE, "TMPDIR": str(outside)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shown((done.stdout + done.stderr).encode(), {MARK, NB_KEY}) == []
+    assert files_that_show(outside, {MARK, NB_KEY}) == []
+
+
 LINK = "/v2/default/link/instances/default"
 WRONG_PLACES: list[tuple[str, str, Mapping[str, str], bytes]] = [
     ("POST", "/_platform/devices", {}, b'{"device_id": "x", "primary": "%b"' % MARK.encode()),
@@ -291,9 +321,6 @@ async def answer(
     async with http.request(method, path, headers=sent, data=body or None) as response:
         return response.status, str(response.raw_headers).encode() + await response.read()
 
-
-NB_KEY = MARK.encode().hex()[:32]
-"""What an NB-IoT device has for a secret is hexadecimal; its bytes are on no wire."""
 
 RIGHT_PLACES: list[tuple[str, str, bytes]] = [
     ("POST", "/_platform/devices", b'{"device_id": "meter", "primary": "%b-p"}' % MARK.encode()),

@@ -22,6 +22,9 @@ TESTED = {
     "storm-5000",
     "persistent-sessions",
     "clock-skew",
+    "nb-iot-rotation",
+    "mixed-fleet",
+    "sleeping-devices",
 }
 
 
@@ -152,3 +155,50 @@ def test_message_to_a_device_without_a_stored_session_is_refused(tmp_path: Path)
 def test_skewed_clocks_are_misjudged_and_strand_nobody(tmp_path: Path) -> None:
     ended = keyturn("run", "clock-skew", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_nb_iot_devices_are_cut_by_no_reset_and_judged_at_their_next_handshake(tmp_path: Path) -> None:
+    ended = keyturn("run", "nb-iot-rotation", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = judge_folder(tmp_path / "keyturn-report").report
+    assert measured(report, "reset: outage.count == 0") == 0
+    assert measured(report, "stale_sessions == 60") == 60
+    assert measured(report, "untold: refused.credential == 10 of pumps") >= 10
+    assert measured(report, "slot.primary == 100% of valves") == 50
+    assert measured(report, "messages.lost == 0") == 0
+
+
+def test_visit_rescues_nb_iot_devices_that_were_not_told(tmp_path: Path) -> None:
+    text = packaged()["nb-iot-rotation"].read_text()
+    visit = "deliver_secret: {fleet: pumps, slot: primary, via: direct}"
+    rescued = text.replace("expect:", f'  - id: visit\n    {visit}\n    until: "recovered == 100%"\n\nexpect:')
+    rescued = rescued.replace('  - "stranded == 10 of pumps"', '  - "stranded == 0"')
+    (tmp_path / "rescued.yaml").write_text(rescued)
+    ended = keyturn("run", "rescued.yaml", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_one_reset_has_an_outcome_for_each_protocol(tmp_path: Path) -> None:
+    ended = keyturn("run", "mixed-fleet", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shown = {line.split("  ")[0].strip(): line.split()[-6:] for line in ended.stdout.splitlines() if line[:1] == " "}
+    assert shown["MQTT"] == ["50", "50", "0", "50", "0", "0"]
+    assert shown["LwM2M (DTLS)"] == ["50", "0", "0", "0", "50", "50"]
+    assert shown["LwM2M (plain)"] == ["10", "10", "0", "0", "0", "0"]
+    assert "LwM2M (plain): 10 devices carry no secret: no reset can touch them." in ended.stdout
+    results = json.loads((tmp_path / "keyturn-report" / "results.json").read_text())
+    assert [one["protocol"] for one in results["protocols"]] == ["MQTT", "LwM2M (DTLS)", "LwM2M (plain)"]
+    (rotate,) = (step for step in results["steps"] if step["id"] == "rotate")
+    assert [one["refused"] for one in rotate["protocols"]] == [50, 0, 0]
+
+
+def test_devices_asleep_through_the_overlap_are_stranded_and_named_if_they_keep_no_session(tmp_path: Path) -> None:
+    ended = keyturn("run", "sleeping-devices", cwd=tmp_path)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    report = judge_folder(tmp_path / "keyturn-report").report
+    assert measured(report, "stranded == 0 of forgetful") == 10
+    assert measured(report, "stranded == 0 of dozing") == 0
+    assert measured(report, "handshake: slot.primary == 100%") == 30
+    for device in ("keyturn_forgetful-01", "keyturn_forgetful-02", "keyturn_forgetful-03"):
+        assert f"\n{device}" in ended.stdout
+    assert "fell asleep: it hears nothing" in ended.stdout

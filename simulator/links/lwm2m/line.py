@@ -9,7 +9,6 @@ from simulator.links.link import Endpoint
 from wire.dtls import Session
 
 MAX_DATAGRAM = 65_535
-MAX_PER_TURN = 8
 
 
 class Receiver(Protocol):
@@ -110,18 +109,15 @@ class Line:
             self._receiver.failed(os.strerror(error.errno or 0))
 
     def _readable(self) -> None:
-        for _ in range(MAX_PER_TURN):
-            if self.is_closed:
-                return
-            try:
-                datagram = self._sock.recv(MAX_DATAGRAM)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                self._receiver.failed(os.strerror(error.errno or 0))
-                return
-            if not self.is_asleep:
-                self._take(datagram)
+        try:
+            datagram = self._sock.recv(MAX_DATAGRAM)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._receiver.failed(os.strerror(error.errno or 0))
+            return
+        if not self.is_asleep:
+            self._take(datagram)
 
     def _take(self, datagram: bytes) -> None:
         session = self._session
