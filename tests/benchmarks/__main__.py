@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from simulator.errors import KeyturnError
 from simulator.limits import check_room
-from tests.benchmarks.figures import Figure, figures
+from tests.benchmarks.figures import figures
+from tests.benchmarks.lines import Figure
 from tests.benchmarks.meter import NotReached, Result
 from tests.benchmarks.runs import Load, measure
 from tests.benchmarks.table import print_markdown, print_table

@@ -1,50 +1,29 @@
 """The figures: what each says, which runs it is read from, and what stands beside it."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from functools import partial
 
-from tests.benchmarks.meter import Result
+from tests.benchmarks.lines import (
+    COUNT,
+    CPU,
+    DELAY,
+    RATE,
+    SIZE,
+    TIME,
+    Figure,
+    Line,
+    Unit,
+    Value,
+    client_cpu,
+    client_kb,
+    per,
+    plain,
+    server_cpu,
+)
+from tests.benchmarks.nb_iot_figures import nb_iot_figures
 from tests.benchmarks.runs import Load
 
 MOST_AIOMQTT = 1_000
 MOST_IN_ONE_PROCESS = 19_000
-
-Value = Callable[[Result], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """How a number is written."""
-
-    symbol: str
-    digits: int
-
-
-CPU, TIME, DELAY = Unit(" s", 3), Unit(" s", 2), Unit(" ms", 2)
-SIZE, RATE, COUNT = Unit(" KB", 1), Unit("/s", 0), Unit("", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One case of a figure. `beside`: the line of the figure that it is compared with; None for one that is not."""
-
-    case: str
-    load: Load
-    value: Value
-    unit: Unit
-    beside: int | None = None
-    more_is_better: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """`reach` is what the first line is to come to."""
-
-    name: str
-    title: str
-    reach: str
-    lines: tuple[Line, ...]
 
 
 def figures(devices: int) -> list[Figure]:
@@ -60,6 +39,7 @@ def figures(devices: int) -> list[Figure]:
         reset_all(more),
         durable(devices),
         durable_online(devices),
+        *nb_iot_figures(more),
         capacity(),
     ]
 
@@ -219,22 +199,3 @@ def capacity() -> Figure:
             Line("memory of the platform for a device", load, per("server_and_registry_kb", devices), SIZE),
         ),
     )
-
-
-def plain(key: str) -> Value:
-    return lambda result: result[key]
-
-
-def per(key: str, count: float) -> Value:
-    return lambda result: result[key] / count
-
-
-def client_cpu(devices: int) -> Value:
-    return per("client_cpu_s", devices / 1000)
-
-
-def server_cpu(devices: int) -> Value:
-    return per("server_cpu_s", devices / 1000)
-
-
-client_kb = partial(per, "client_kb")

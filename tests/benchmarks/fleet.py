@@ -11,7 +11,6 @@ from simulator.clock import SystemClock
 from simulator.control import Control
 from simulator.journal import Journal, Record, read_journal
 from simulator.limits import check_room, collector_spared
-from simulator.links.link import Endpoint, Endpoints
 from simulator.measure import Measures
 from simulator.oracle import Oracle
 from simulator.scenario.flow import until
@@ -108,7 +107,7 @@ class Stage:
             crashes: list[str] = []
             async with Control(server.api or "http://127.0.0.1") as control:
                 builder = Builder(journal, SystemClock(), lambda device, error: crashes.append(f"{device}: {error!r}"))
-                world, identities = builder.build(plan, Endpoints(mqtt=Endpoint("127.0.0.1", server.port)))
+                world, identities = builder.build(plan, server.endpoints)
                 if server.api:
                     await provision(control, identities)
                 with collector_spared():

@@ -1,5 +1,7 @@
-"""The two servers that clients are measured against, each in a process of its own."""
+"""The servers that clients are measured against, each in a process of its own."""
 
+import asyncio
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,27 +9,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.embedded import child_platform
+from simulator.links.link import Endpoint, Endpoints
 from tests.support.mosquitto import mosquitto
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server; `api` is empty where there is no control API."""
+    """A running server; `api` is empty where there is no control API. `coap` and `coaps` are ports, 0 for none."""
 
     pid: int
     port: int
     api: str = ""
+    coap: int = 0
+    coaps: int = 0
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where a fleet connects."""
+        return Endpoints(*(Endpoint("127.0.0.1", port) for port in (self.port, self.coap, self.coaps)))
 
 
 @asynccontextmanager
 async def running(kind: str) -> AsyncIterator[Server]:
-    """Run the keyturn platform (`platform`), or mosquitto, which lets everybody in (`mosquitto`)."""
+    """Run the keyturn platform (`platform`; `nb-iot`: with its CoAP ports), or a neighbour who lets everybody in."""
     with tempfile.TemporaryDirectory(prefix="keyturn-figures-") as name:
         folder = Path(name)
-        if kind == "platform":
-            async with child_platform(folder / "platform.jsonl") as child:
-                yield Server(child.pid, child.mqtt.port, child.api)
+        if kind in ("platform", "nb-iot"):
+            async with child_platform(folder / "platform.jsonl", coap=kind == "nb-iot") as child:
+                coap = [one.port if one else 0 for one in (child.endpoints.coap, child.endpoints.coaps)]
+                yield Server(child.pid, child.mqtt.port, child.api, *coap)
+        elif kind == "aiocoap":
+            async with aiocoap_server() as (pid, port):
+                yield Server(pid, 0, coap=port)
         else:
             async with mosquitto(folder) as broker:
                 assert broker._process is not None, "it was started"
                 yield Server(broker._process.pid, broker.port)
+
+
+@asynccontextmanager
+async def aiocoap_server() -> AsyncIterator[tuple[int, int]]:
+    """Run aiocoap's server context in a process of its own; gives its process id and port."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.benchmarks.aiocoap_server"), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None, "opened as a pipe"
+    try:
+        yield process.pid, int(await process.stdout.readline())
+    finally:
+        process.terminate()
+        await process.wait()

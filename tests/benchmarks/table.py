@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
-from tests.benchmarks.figures import Figure, Line, Unit
+from tests.benchmarks.lines import Figure, Line, Unit
 from tests.benchmarks.meter import Result, machine
 from tests.benchmarks.runs import Load
 

@@ -19,6 +19,9 @@ CLIENTS = {
     "keyturn-usual": "fleet:usual",
     "keyturn-many": "fleet:many",
     "keyturn-reset-all": "fleet:reset_all",
+    "nb-iot-dtls": "nb_iot:over_dtls",
+    "nb-iot-plain": "nb_iot:in_the_clear",
+    "aiocoap": "aiocoap_devices:register",
     "paho-mqtt": "paho_clients:connect",
     "aiomqtt": "aiomqtt_clients:connect",
     "sockets": "loader:connect",
@@ -36,12 +39,15 @@ def main() -> int:
     parser.add_argument("devices", type=int)
     parser.add_argument("--pid", type=int, required=True, help="the server's process id")
     parser.add_argument("--port", type=int, required=True, help="the server's MQTT port on 127.0.0.1")
+    parser.add_argument("--coap", type=int, default=0, help="its CoAP port, if it has one")
+    parser.add_argument("--coaps", type=int, default=0, help="its port of CoAP over DTLS, if it has one")
     parser.add_argument("--api", default="", help="the server's control API, if it has one")
     asked = parser.parse_args()
 
     async def run() -> Result:
         client: Client = pkgutil.resolve_name(f"tests.benchmarks.{CLIENTS[asked.client]}")
-        return await client(Server(asked.pid, asked.port, asked.api), asked.devices)
+        server = Server(asked.pid, asked.port, asked.api, asked.coap, asked.coaps)
+        return await client(server, asked.devices)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
