@@ -207,7 +207,7 @@ class Conversations:
         if registration.peer is not peer:
             self._bind(peer, registration)
         self._registrations.heard(registration.device_id, now)
-        self._journal.write("updated", device=registration.device_id, peer=peer.name, version=peer.version)
+        self._journal.write("registration_updated", device=registration.device_id, peer=peer.name, version=peer.version)
         return Message(code=Code.CHANGED)
 
     def _refuse(self, peer: Peer, device: str | None, reason: Reason) -> Message:

@@ -184,7 +184,7 @@ async def test_device_that_moves_is_observed_where_it_is(rig: Rig) -> None:
     async with nb_device(plain(rig)) as before, nb_device(plain(rig)) as after:
         location = await before.register("m1")
         assert (await after.request(Code.POST, location)).code is Code.CHANGED
-        await rig.record("updated", device="m1")
+        await rig.record("registration_updated", device="m1")
         await after.is_asked()
         after.report(b'{"seq": 3}', 1)
         await rig.record("uplink", device="m1", first=3)
