@@ -163,6 +163,20 @@ class AsyncCommands:
             self._note(command)
         return True
 
+    def taken_back(self, device_id: str, command_id: str) -> bool:
+        """A command has not arrived, as far as we know, and waits for its turn again; False if it is not on its way.
+
+        One that was to be sent immediately has no more time for that than it had.
+        """
+        command = self._find(device_id, command_id, CommandStatus.SENT)
+        if command is None or not command.is_out:
+            return False
+        command.is_out = False
+        if command.wanted.send_strategy is SendStrategy.DELAY:
+            command.status, command.sent_at = CommandStatus.PENDING, None
+            self._note(command)
+        return True
+
     def delivered(self, device_id: str, command_id: str) -> bool:
         """The device has acknowledged a command; False if it was not sent, or is over."""
         command = self._find(device_id, command_id, CommandStatus.SENT)

@@ -10,7 +10,7 @@ import orjson
 from aiocoap import Code, ContentFormat, Message
 
 from broker.async_commands import AsyncCommand, AsyncCommands
-from broker.lwm2m.conversations import Peer
+from broker.lwm2m.peers import Peer
 from broker.lwm2m.registrations import Registrations
 
 COMMANDS = ("19", "1", "0")
@@ -35,7 +35,7 @@ class CommandWriter:
         if registration is None:
             return
         silent_s = self._registrations.silent_for_s(device_id, now) or 0.0
-        if registration.queue_mode and silent_s > AWAKE_S:
+        if registration.peer.deaf or (registration.queue_mode and silent_s > AWAKE_S):
             return
         command = self._commands.next_due(device_id)
         if command is not None and self._commands.sent(device_id, command.command_id):
@@ -54,16 +54,22 @@ class CommandWriter:
         self.go_on(device_id, now)
         return True
 
+    def take_back(self, device_id: str, peer: Peer) -> None:
+        """Put commands whose write was not acknowledged back into their queue."""
+        for command_id in peer.written.values():
+            self._commands.taken_back(device_id, command_id)
+
     def reported(self, peer: Peer, report: Any) -> None:
-        """Take a report that may say what became of a command."""
+        """Take a report that may say what became of a command; who answers one has got it, acknowledged or not."""
         if peer.registration is None or not isinstance(report, dict) or report.get("msgType") != "deviceRsp":
             return
         mid = report.get("mid")
         command_id = peer.commands.pop(mid, None) if isinstance(mid, int) else None
         if command_id is not None:
             result = _as_json(report.get("body"))
-            is_done = report.get("errcode") == 0
-            self._commands.answered(peer.registration.device_id, command_id, result, successful=is_done)
+            is_done, device_id = report.get("errcode") == 0, peer.registration.device_id
+            self._commands.sent(device_id, command_id)
+            self._commands.answered(device_id, command_id, result, successful=is_done)
 
     def _write(self, peer: Peer, command: AsyncCommand, now: float) -> None:
         peer.last_mid = peer.last_mid % MAX_MID + 1

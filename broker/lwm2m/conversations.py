@@ -5,16 +5,15 @@ Object 19 carries the application's data: 19/0/0 is observed and brings what the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from aiocoap import Code, ContentFormat, Message
 
-from broker.access.payloads import Json, parsed
+from broker.access.payloads import parsed
 from broker.auth.registry import Device
 from broker.clock import Clock
 from broker.journal import Journal, beginning, plain_integer
 from broker.lwm2m.admission import Admission
+from broker.lwm2m.peers import Peer, Writer
 from broker.lwm2m.registrations import (
     DEFAULT_LIFETIME_S,
     Departure,
@@ -26,60 +25,10 @@ from broker.lwm2m.registrations import (
 )
 from broker.presence import Presence
 from broker.statistics import Statistics
-from wire.coap import CoapPeer, Event, Failed, Request, Response
+from wire.coap import Event, Failed, Failure, Request, Response
 
 REPORTS = ("19", "0", "0")
-Address = tuple[Any, ...]
-"""Host and port, and what else the kernel says of an IPv6 address."""
-
 CODES = {Reason.BAD_REQUEST: Code.BAD_REQUEST, Reason.UNSUPPORTED_VERSION: Code.PRECONDITION_FAILED}
-
-
-@dataclass(slots=True, eq=False)
-class Peer:
-    """One address that talks to us; over DTLS it has proved `identity`, with its secret of `version`.
-
-    It came, or was last registered, at `since`. `watch` is to be called when something was said to it unasked.
-    """
-
-    address: Address
-    coap: CoapPeer
-    since: float
-    watch: "Callable[[Peer], None]" = field(repr=False)
-    identity: bytes | None = None
-    version: int | None = None
-    registration: "Registration[Peer] | None" = None
-    observing: bytes = field(default=b"", repr=False)
-    written: dict[bytes, str] = field(default_factory=dict)
-    """Commands whose write is not acknowledged, by its token."""
-    commands: dict[int, str] = field(default_factory=dict)
-    """Commands that were written, by the number under which the device answers them."""
-    last_mid: int = 0
-
-    @property
-    def name(self) -> str:
-        return f"{self.address[0]}:{self.address[1]}"
-
-    def leave(self, now: float) -> None:
-        """The registration is over, or goes on elsewhere; the device has forgotten what it was asked to report."""
-        self.registration = None
-        self.since = now
-        for token in (self.observing, *self.written):
-            self.coap.forget(token)
-        self.observing = b""
-        self.written.clear()
-        self.commands.clear()
-
-
-class Writer(Protocol):
-    """Who has commands for devices."""
-
-    def go_on(self, device_id: str, now: float) -> None:
-        """A device shows itself."""
-
-    def acknowledged(self, peer: Peer, token: bytes, message: Message, now: float) -> bool: ...
-
-    def reported(self, peer: Peer, report: Json) -> None: ...
 
 
 class Conversations:
@@ -125,13 +74,13 @@ class Conversations:
             case Request(message):
                 peer.coap.respond(message, self._answer(peer, message, now), now)
                 self._observe(peer, now)
-                self._go_on(peer, now)
+                self._shows_itself(peer, now)
             case Response(token, message) if token == peer.observing:
                 self._reported(peer, message, now)
             case Response(token, message) if self.writer is not None:
                 self.writer.acknowledged(peer, token, message, now)
-            case Failed(token) if token == peer.observing and peer.registration is not None:
-                self._journal.write("unobserved", device=peer.registration.device_id, peer=peer.name)
+            case Failed(token, failure) if peer.registration is not None:
+                self._given_up(peer, peer.registration, token, failure, now)
 
     # -- what devices ask for
 
@@ -232,7 +181,7 @@ class Conversations:
         """
         if peer.registration not in (None, registration):
             self._registrations.end(peer.registration.device_id, Departure.REPLACED)
-        registration.peer.leave(self._clock.now())
+        self._leave(registration)
         registration.peer = peer
         peer.registration = registration
 
@@ -250,7 +199,7 @@ class Conversations:
         self._registrations.heard(registration.device_id, now)
         if message.code.is_successful() and message.payload:
             self._take_report(peer, registration.device_id, message.payload)
-        self._go_on(peer, now)
+        self._shows_itself(peer, now)
 
     def _take_report(self, peer: Peer, device_id: str, payload: bytes) -> None:
         self._statistics.uplinks += 1
@@ -261,13 +210,52 @@ class Conversations:
         if self.writer is not None:
             self.writer.reported(peer, report)
 
-    def _go_on(self, peer: Peer, now: float) -> None:
-        """A device shows itself: what waits for it may go."""
+    # -- what devices sleep through
+
+    def _shows_itself(self, peer: Peer, now: float) -> None:
+        """A device is awake: what it may have slept through goes once more, and what waits for it may go."""
+        peer.deaf = False
+        peer.coap.hurry(now)
         if self.writer is not None and peer.registration is not None:
             self.writer.go_on(peer.registration.device_id, now)
 
-    def _ended(self, registration: Registration[Peer], departure: Departure) -> None:
+    def _given_up(
+        self, peer: Peer, registration: Registration[Peer], token: bytes, failure: Failure, now: float
+    ) -> None:
+        """A device has not answered. In queue mode it sleeps, whatever we believed, and wants it when it wakes up."""
+        if token == peer.observing:
+            self._journal.write("unobserved", device=registration.device_id, peer=peer.name)
+            if failure is Failure.RESET:
+                return
+            peer.observing = b""
+        if registration.queue_mode:
+            self._take_back(registration.device_id, peer, now)
+        else:
+            peer.written.pop(token, None)
+
+    def lost(self, peer: Peer) -> None:
+        """The session under a peer is over; its device is still registered, and may come back in another one."""
+        if peer.registration is not None:
+            now = self._clock.now()
+            peer.coap.cancel((peer.observing,), now)
+            self._take_back(peer.registration.device_id, peer, now)
+
+    def _take_back(self, device_id: str, peer: Peer, now: float) -> None:
+        """Nothing reaches a peer: commands whose write it has not acknowledged wait in their queue until it does."""
+        peer.deaf = True
+        if self.writer is not None:
+            self.writer.take_back(device_id, peer)
+        peer.coap.cancel(peer.written, now)
+        peer.written.clear()
+
+    def _leave(self, registration: Registration[Peer]) -> None:
+        """A device is no longer to be found where it was registered."""
+        if self.writer is not None:
+            self.writer.take_back(registration.device_id, registration.peer)
         registration.peer.leave(self._clock.now())
+
+    def _ended(self, registration: Registration[Peer], departure: Departure) -> None:
+        self._leave(registration)
         self._presence.left(registration.device_id, self._clock.utc())
         self._journal.write(
             "unregistered", device=registration.device_id, reason=departure, peer=registration.peer.name

@@ -19,7 +19,8 @@ from broker.clock import Clock
 from broker.complaints import complain
 from broker.journal import Journal, beginning
 from broker.lwm2m.admission import Admission
-from broker.lwm2m.conversations import Address, Conversations, Peer
+from broker.lwm2m.conversations import Conversations
+from broker.lwm2m.peers import Address, Peer
 from broker.statistics import Statistics
 from wire.coap import CoapPeer
 from wire.coap.peer import NEVER
@@ -238,6 +239,7 @@ class SecurePort(Port):
         peer = self._peers.pop(session, None)
         if peer is not None:
             self.forget(peer)
+            self.conversations.lost(peer)
             self._journal.write("session_ended", endpoint=_name(session), reason=session.end, peer=peer.name)
         elif session.identity is not None:
             self._refused(session, session.end, address)

@@ -10,8 +10,9 @@ from broker.clock import Clock
 from broker.journal import Journal
 from broker.lwm2m.admission import Admission
 from broker.lwm2m.commands import CommandWriter
-from broker.lwm2m.conversations import Conversations, Peer
+from broker.lwm2m.conversations import Conversations
 from broker.lwm2m.listener import Outgoing, PlainPort, Port, SecurePort, listen
+from broker.lwm2m.peers import Peer
 from broker.lwm2m.registrations import Registrations
 from broker.presence import Presence
 from broker.statistics import Statistics

@@ -182,6 +182,39 @@ async def test_delivered_command_leaves_the_queue_when_no_answer_comes(bench: Be
     assert bench.commands.answered("nb", command.command_id, None, successful=True)
 
 
+async def test_command_that_is_taken_back_is_due_again_in_its_old_place(bench: Bench) -> None:
+    first, second = bench.out(), bench.add()
+    bench.clock.advance(1)
+    assert bench.commands.taken_back("nb", first.command_id)
+    assert (first.status, first.sent_at, first.is_out) == (PENDING, None, False)
+    assert bench.due() is first
+    assert not bench.commands.taken_back("nb", first.command_id)
+    assert not bench.commands.taken_back("nb", second.command_id)
+    assert bench.commands.sent("nb", first.command_id)
+    bench.clock.advance(DEFAULT_EXPIRE_S)
+    assert not bench.commands.taken_back("nb", first.command_id)
+    assert first.status is TIMEOUT
+
+
+async def test_immediate_command_that_is_taken_back_has_no_more_time_than_before(bench: Bench) -> None:
+    command = bench.out(NOW)
+    bench.clock.advance(PATIENCE_S - 1)
+    assert bench.commands.taken_back("nb", command.command_id)
+    assert (command.status, command.sent_at) == (SENT, command.created_at)
+    assert bench.due() is command
+    bench.clock.advance(1)
+    assert (bench.due(), command.status) == (None, TIMEOUT)
+
+
+async def test_command_that_was_delivered_or_answered_is_not_taken_back(bench: Bench) -> None:
+    command = bench.out()
+    bench.commands.delivered("nb", command.command_id)
+    assert not bench.commands.taken_back("nb", command.command_id)
+    bench.commands.answered("nb", command.command_id, None, successful=True)
+    assert not bench.commands.taken_back("nb", command.command_id)
+    assert command.status is CommandStatus.SUCCESSFUL
+
+
 async def test_device_has_so_many_waiting_commands_and_no_more(bench: Bench) -> None:
     first, *_ = [bench.add(NOW if number % 2 else LATER) for number in range(MAX_WAITING)]
     with pytest.raises(InvalidInput, match=f"{MAX_WAITING} commands wait for device 'nb'"):

@@ -60,12 +60,13 @@ Event = Request | Response | Failed | Acknowledged | Rejected
 
 @dataclass(slots=True)
 class Sending:
-    """The confirmable message that waits for its acknowledgement."""
+    """The confirmable message that waits for its acknowledgement; sent first, or last in a hurry, at `sent_at`."""
 
     mid: int
     token: bytes
     data: bytes = field(repr=False)
     is_request: bool
+    sent_at: float
     timeout_s: float
     again_at: float
     resent: int = 0

@@ -5,7 +5,7 @@ A peer holds almost nothing while it is idle, because there is one for each of t
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aiocoap import Code, Message, Type
 
@@ -80,6 +80,25 @@ class CoapPeer:
         if self._asked:
             self._asked.pop(token, None)
 
+    def cancel(self, tokens: Collection[bytes], now: float) -> None:
+        """Forget requests, and send the one that is under way no more (§4.2 lets the sender give up at any time)."""
+        for token in tokens:
+            self.forget(token)
+        if self._sending is not None and self._sending.is_request and self._sending.token in tokens:
+            self._go_on(now)
+
+    def hurry(self, now: float) -> None:
+        """Send what waits for its acknowledgement once more, because the other side was heard: it may have slept.
+
+        It is the same message, which who has it already takes for a repetition. Such a copy is no retransmission by
+        §4.2: their number and their growing waits spare a line on which nothing is heard, and they go on as planned, so
+        that the message is given up when it would have been. None comes within ACK_TIMEOUT of the first or of another.
+        """
+        sending = self._sending
+        if sending is not None and now - sending.sent_at >= ACK_TIMEOUT_S:
+            sending.sent_at = now
+            self._send(sending.data)
+
     def receive(self, datagram: bytes, now: float) -> list[Event]:
         """Take a datagram in; nothing that is in it raises."""
         try:
@@ -125,7 +144,8 @@ class CoapPeer:
         if confirmable:
             timeout_s = ACK_TIMEOUT_S * (1 + self._jitter() * (ACK_RANDOM_FACTOR - 1))
             again_at = now + timeout_s
-            self._sending = Sending(message.mid, message.token, data, message.code.is_request(), timeout_s, again_at)
+            is_request = message.code.is_request()
+            self._sending = Sending(message.mid, message.token, data, is_request, now, timeout_s, again_at)
         elif message.code.is_request():
             self._await_answer(message.token, now)
         else:

@@ -8,21 +8,28 @@ from typing import Any
 from aiocoap import Code, Message
 
 from tests.broker.rig import DEADLINE_S
-from wire.coap import CoapPeer, Request, Response
+from wire.coap import CoapPeer, Request, Response, Type, decode
 from wire.dtls import Client, Session
 
 KEY = "00112233445566778899aabbccddeeff"
 NEW_KEY = "ffeeddccbbaa99887766554433221100"
 TURN_S = 0.02
+PING = bytes.fromhex("4000")
 
 
 class NbDevice(asyncio.DatagramProtocol):
-    """`asked` holds the platform's requests; each is answered as `answers` says, or as an observation is."""
+    """`asked` holds the platform's requests; each is answered as `answers` says, or as an observation is.
+
+    While it is asleep the platform's requests are lost on it: they go to `missed`.
+    """
 
     def __init__(self, session: Session | None) -> None:
         self.session = session
         self.asked: list[Message] = []
+        self.missed: list[Message] = []
+        self.asleep = False
         self.to_lose = 0
+        self._pinged = self._ponged = 0
         self.answers: dict[Code, Code] = {Code.PUT: Code.CHANGED}
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[bytes, asyncio.Future[Message]] = {}
@@ -79,12 +86,26 @@ class NbDevice(asyncio.DatagramProtocol):
                 await self.next_news()
         return asked
 
+    async def ping(self) -> None:
+        """Let the platform look at its timers, without showing ourselves to it: what CoAP answers is no news of us."""
+        self._pinged = self._pinged % 0xFFFF + 1
+        self._say(PING + self._pinged.to_bytes(2))
+        self._flush()
+        async with asyncio.timeout(DEADLINE_S):
+            while self._ponged != self._pinged:
+                await self.next_news()
+
     async def next_news(self) -> None:
         self._news.clear()
         await self._news.wait()
 
     def _take(self, datagram: bytes) -> None:
-        now = self._loop.time()
+        now, message = self._loop.time(), decode(datagram)
+        if self.asleep and message.code.is_request():
+            self.missed.append(message)
+            return
+        if message.mtype is Type.RST:
+            self._ponged = message.mid
         for event in self.coap.receive(datagram, now):
             match event:
                 case Request(message):

@@ -299,3 +299,49 @@ def test_forgotten_request_fails_in_silence_and_one_that_waited_is_not_sent() ->
     assert side.peer.receive(empty(Type.RST, side.last().mid), 0.0) == []
     assert len(side.sent) == 1
     assert side.peer.wake_at == NEVER
+
+
+def test_what_waits_for_its_acknowledgement_goes_once_more_when_the_other_side_is_heard() -> None:
+    """The plan of the retransmissions stays what it was, and so does the moment of giving up."""
+    side = Side()
+    token = side.ask()
+    side.peer.hurry(1.9)
+    assert len(side.sent) == 1
+    side.peer.hurry(2.0)
+    side.peer.hurry(3.9)
+    assert len(side.sent) == 2
+    side.peer.hurry(4.0)
+    assert len(side.sent) == 3
+    due = []
+    while (at := side.peer.wake_at) != NEVER:
+        due.append(at)
+        events = side.peer.wake(at)
+        side.peer.hurry(at + 1)
+    assert due == [2, 6, 14, 30, 62]
+    assert events == [Failed(token, Failure.TIMEOUT)]
+    assert len(set(side.sent)) == 1
+
+
+def test_nothing_is_hurried_when_nothing_waits_for_its_acknowledgement() -> None:
+    side = Side()
+    side.observe()
+    side.peer.hurry(100.0)
+    assert len(side.sent) == 1
+
+
+def test_cancelled_request_is_sent_no_more_and_the_next_one_goes() -> None:
+    side = Side()
+    first, second, third = side.ask(), side.ask(), side.ask()
+    side.peer.cancel((first, second), 1.0)
+    assert [decode(one).token for one in side.sent] == [first, third]
+    side.peer.cancel((third,), 1.0)
+    assert side.peer.wake_at == NEVER
+
+
+def test_cancelling_what_is_over_disturbs_nothing_that_is_under_way() -> None:
+    side = Side()
+    observed = side.observe()
+    token = side.ask()
+    side.peer.cancel((observed,), 1.0)
+    assert side.peer.wake_at == 2.0
+    assert side.last().token == token
