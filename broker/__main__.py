@@ -150,6 +150,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="user names of ROMA LINK have 10 to 50 characters, not 1 to 64",
     )
     add("--strict", action="store_true", dest="strict_topics", help="disconnect on a foreign topic")
+    add("--strict-dtls", action="store_true", help="a reset of a primary secret ends the device's DTLS session at once")
     add("--parent-pipe", action="store_true", help=argparse.SUPPRESS)
     add(
         "--sign-window-hours",

@@ -34,6 +34,7 @@ from broker.stored import StoredStates
 R = TypeVar("R")
 T = TypeVar("T")
 NOT_EFFECTIVE = "the secondary secret of a CoAP device is stored and never used"
+NOT_CUT = "sessions of CoAP devices are not cut"
 
 
 class Rotation:
@@ -64,6 +65,8 @@ class Rotation:
     ) -> Secret:
         """Put a secret (or, without one, a generated one) into a slot; `force` cuts the device's session.
 
+        The session of an NB-IoT device ends with its primary secret if the platform is strict, and else not by a reset.
+
         Raises UnknownDevice, InvalidInput for an unfit secret, and StoreError with nothing changed.
         """
         device = self._known(device_id)
@@ -75,8 +78,7 @@ class Rotation:
             new = changed.secret(slot)
             assert new is not None
             self._registry.put(changed)
-            cut = force and self._sessions.cut(device_id, Ending.FORCED_RESET)
-            ineffective = slot is Slot.SECONDARY and changed.protocol is DeviceProtocol.COAP
+            cut, warning = self._cut(changed, slot, force=force)
             self._statistics.resets += 1
             self._journal.write(
                 "reset",
@@ -88,7 +90,7 @@ class Rotation:
                 cut=cut,
                 generated=secret is None,
                 request_id=request_id,
-                **({"warning": NOT_EFFECTIVE} if ineffective else {}),
+                **({"warning": warning} if warning else {}),
             )
             return new
 
@@ -97,6 +99,17 @@ class Rotation:
             in_force,
             UnknownDevice(device_id),
         )
+
+    def _cut(self, device: Device, slot: Slot, *, force: bool) -> tuple[bool, str | None]:
+        """End what a reset ends; tell whether there was anything, and what its caller may not expect."""
+        cut = force and self._sessions.cut(device.device_id, Ending.FORCED_RESET)
+        if device.protocol is not DeviceProtocol.COAP:
+            return cut, None
+        if slot is Slot.SECONDARY:
+            return cut, NOT_EFFECTIVE
+        if self._registrations.cut is None:
+            return cut, NOT_CUT if force and not cut else None
+        return self._registrations.cut(device.device_id) or cut, None
 
     async def freeze(self, device_id: str) -> None:
         """Keep a device out and cut its session. Raises UnknownDevice, AlreadyFrozen, StoreError."""

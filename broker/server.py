@@ -187,6 +187,7 @@ class Platform:
             services.statistics,
             services.clock,
             services.async_commands,
+            strict=settings.strict_dtls,
         )
         opening.callback(lwm2m.stop)
         if settings.coap_port is not None:

@@ -20,6 +20,8 @@ class Settings:
 
     A CoAP port None is not served: NB-IoT devices speak in the clear on the first and over DTLS on the second.
 
+    `strict_dtls` ends a DTLS session with the secret that it was made with, and not at its device's next handshake.
+
     `stored_state_limit_s` bounds how long the state of a device that is away is kept, whatever it asked for; 0 keeps
     none. `keepalive_factor` times its keep alive is how long a client may be silent.
     `answer_timeout_s` is how long a caller of the vendor's commands and properties waits for a device.
@@ -47,6 +49,7 @@ class Settings:
     roma_strict_user_names: bool = False
 
     strict_topics: bool = False
+    strict_dtls: bool = False
     sign_window_hours: tuple[int, int] = (-1, 1)
     keepalive_range_s: tuple[int, int] = (30, 1200)
     keepalive_factor: float = 1.5

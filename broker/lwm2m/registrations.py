@@ -40,6 +40,7 @@ class Departure(StrEnum):
     REPLACED = "replaced"
     FROZEN = "frozen"
     DELETED = "deleted"
+    RESET = "reset"
 
 
 @record
@@ -92,10 +93,12 @@ class Registration(Generic[P]):
 class Registrations(Generic[P]):
     """At most one registration a device; what was last heard of a device outlives it.
 
-    `ended` is told of every registration that is over, and why.
+    `ended` is told of every registration that is over, and why. `cut` ends at once whatever rests on the secret of a
+    device, and tells whether there was anything; where there is none, that lives until its next handshake.
     """
 
     def __init__(self) -> None:
+        self.cut: Callable[[str], bool] | None = None
         self.ended: Callable[[Registration[P], Departure], None] = lambda _registration, _departure: None
         self._by_location: dict[str, Registration[P]] = {}
         self._by_device: dict[str, Registration[P]] = {}

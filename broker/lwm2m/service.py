@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from functools import partial
 
 from broker import sockets
 from broker.async_commands import AsyncCommands
@@ -11,9 +12,10 @@ from broker.journal import Journal
 from broker.lwm2m.admission import Admission
 from broker.lwm2m.commands import CommandWriter
 from broker.lwm2m.conversations import Conversations
-from broker.lwm2m.listener import Outgoing, PlainPort, Port, SecurePort, listen
+from broker.lwm2m.listener import Outgoing, PlainPort, Port, listen
 from broker.lwm2m.peers import Peer
-from broker.lwm2m.registrations import Registrations
+from broker.lwm2m.registrations import Departure, Registrations
+from broker.lwm2m.secure_port import SecurePort
 from broker.presence import Presence
 from broker.statistics import Statistics
 
@@ -21,7 +23,10 @@ LOCATION_BYTES = 4
 
 
 class Lwm2mService:
-    """Serves a port in the clear, one with DTLS, or both."""
+    """Serves a port in the clear, one with DTLS, or both.
+
+    `strict`: a session of DTLS ends with the secret that it was made with, and not at its device's next handshake.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,8 @@ class Lwm2mService:
         statistics: Statistics,
         clock: Clock,
         commands: AsyncCommands,
+        *,
+        strict: bool,
     ) -> None:
         self._admission = Admission(registry)
         self._journal = journal
@@ -44,6 +51,8 @@ class Lwm2mService:
         self._writer = self._conversations.writer = CommandWriter(commands, registrations)
         commands.created = self._created
         self._registrations = registrations
+        self._strict = strict
+        self._registry = registry
         self._ports: list[Port] = []
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -58,7 +67,17 @@ class Lwm2mService:
         secure = SecurePort(
             self._conversations, self._admission, self._outgoing, self._journal, self._statistics, self._clock
         )
+        if self._strict:
+            self._registrations.cut = partial(self._cut, secure)
         return await self._serve(secure, host, port, "CoAP over DTLS")
+
+    def _cut(self, secure: SecurePort, device_id: str) -> bool:
+        """End the registration and the sessions that rest on the secret of a device; one in the clear rests on none."""
+        registration, device = self._registrations.of(device_id), self._registry.get(device_id)
+        rested = registration is not None and registration.version is not None
+        if rested:
+            self._registrations.end(device_id, Departure.RESET)
+        return (device is not None and secure.cut(device.node_id.encode())) or rested
 
     def _created(self, device_id: str) -> None:
         """A command is new: a device that listens gets it at once."""

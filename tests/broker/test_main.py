@@ -193,6 +193,17 @@ def test_hour_window_is_a_flag() -> None:
             assert device.recv(4) == b"\x20\x02\x00\x00"
 
 
+@pytest.mark.parametrize("flags", [(), ("--strict-dtls",)], ids=["", "strict"])
+def test_end_of_dtls_sessions_by_a_reset_is_a_flag(flags: tuple[str, ...], tmp_path: Path) -> None:
+    with process(*flags, "--coaps-port", "0", "--journal", str(tmp_path / "j")) as (_, ready):
+        device = {"device_id": "m1", "primary": "0123456789abcdef", "protocol": "coap"}
+        assert post(ready, "/_platform/devices", json.dumps(device).encode()) == 200
+        reset = "/v5/iot/default/devices/m1/action?action_id=resetSecret"
+        assert post(ready, reset, b'{"force_disconnect": true}') == 200
+    (record,) = [one for one in records(tmp_path / "j") if one["kind"] == "reset"]
+    assert ("warning" in record) is not bool(flags), "who is not strict says why nothing was cut"
+
+
 def test_lengths_of_roma_link_are_flags() -> None:
     with process("--roma-shortest-password", "8", "--roma-strict-user-names") as (_, ready):
         base = "/v2/default/link/instances/default"

@@ -224,6 +224,10 @@ async def test_secondary_of_a_coap_device_is_stored_with_a_warning(rig: Rig) -> 
     (record,) = rig.records("reset")
     assert "never used" in record["warning"]
     assert record["cut"] is False
+    await rig.reset("nb", force_disconnect=True)
+    assert "not cut" in rig.records("reset")[1]["warning"]
+    await rig.reset("nb")
+    assert "warning" not in rig.records("reset")[2]
     assert await rig.refusal(connect("nb", "fedcba9876543210")) == 4
 
 

@@ -29,6 +29,7 @@ class NbDevice(asyncio.DatagramProtocol):
         self.missed: list[Message] = []
         self.asleep = False
         self.to_lose = 0
+        self.received = 0
         self._pinged = self._ponged = 0
         self.answers: dict[Code, Code] = {Code.PUT: Code.CHANGED}
         self._loop = asyncio.get_running_loop()
@@ -41,6 +42,7 @@ class NbDevice(asyncio.DatagramProtocol):
         self._flush()
 
     def datagram_received(self, data: bytes, _addr: Any) -> None:
+        self.received += 1
         if self.to_lose:
             self.to_lose -= 1
             return
@@ -48,6 +50,11 @@ class NbDevice(asyncio.DatagramProtocol):
             self._take(said)
         self._flush()
         self._news.set()
+
+    def begin_session(self, identity: str, key: str = KEY) -> None:
+        """Begin a handshake on the same socket; the platform is not told that the session before is over."""
+        self.session = Client().connect(identity.encode(), bytes.fromhex(key))
+        self._flush()
 
     async def handshake(self) -> bool:
         """Shake hands to the end; tell whether the platform has taken the key."""
@@ -57,13 +64,17 @@ class NbDevice(asyncio.DatagramProtocol):
                 await self.next_news()
         return self.session.is_open
 
-    async def request(self, code: Code, path: str, query: str = "", payload: bytes = b"") -> Message:
+    def ask(self, code: Code, path: str, query: str = "", payload: bytes = b"") -> asyncio.Future[Message]:
+        """Send a request without waiting for what may come of it."""
         options = {"uri_path": tuple(path.split("/")), "uri_query": tuple(filter(None, query.split("&")))}
         token = self.coap.request(Message(code=code, payload=payload, **options), self._loop.time())
         self._flush()
         answer = self._waiting[token] = self._loop.create_future()
+        return answer
+
+    async def request(self, code: Code, path: str, query: str = "", payload: bytes = b"") -> Message:
         async with asyncio.timeout(DEADLINE_S):
-            return await answer
+            return await self.ask(code, path, query, payload)
 
     async def register(self, endpoint: str, more: str = "&lt=300&lwm2m=1.1&b=U") -> str:
         """Register and wait until the platform observes; return the location."""

@@ -14,7 +14,6 @@ from broker.lwm2m.conversations import Conversations
 from broker.lwm2m.listener import STRANGERS, PlainPort
 from tests.broker.lwm2m.nb_device import KEY, NbDevice, nb_device
 from tests.broker.rig import FakeClock, Rig, device, running
-from wire.dtls import Client
 
 COMMANDS = "/v5/iot/p/devices/m1/async-commands"
 
@@ -106,9 +105,8 @@ async def test_command_is_not_written_into_another_devices_session(rig: Rig) -> 
     async with nb_device(rig.platform.coap_ports["coaps"], "m1") as first:
         assert await first.handshake()
         await first.register("m1")
-        first.session = Client().connect(b"m2", bytes.fromhex(KEY))  # the address has got another owner
         first.asked.clear()
-        first._flush()
+        first.begin_session("m2")  # the address has got another owner
         assert await first.handshake()
         await create(rig, {"for": "m1"})
         await first.register("m2")

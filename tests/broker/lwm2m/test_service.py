@@ -64,7 +64,9 @@ async def test_reset_spares_the_open_session_refuses_the_old_key_and_takes_the_n
         location = await device.register("m1")
         answer = await rig.reset("m1", secret=NEW_KEY, force_disconnect=True)
         assert answer.status == 200
-        assert rig.records("reset")[0]["cut"] is False
+        (reset,) = rig.records("reset")
+        assert (reset["forced"], reset["cut"]) == (True, False)
+        assert "not cut" in reset["warning"]
         assert (await device.request(Code.POST, location)).code is Code.CHANGED
         async with nb_device(secure(rig), "m1", KEY) as late:
             assert not await late.handshake()

@@ -13,7 +13,6 @@ from aiocoap import Code
 
 from tests.broker.lwm2m.nb_device import KEY, NbDevice, nb_device
 from tests.broker.rig import FakeClock, Rig, running
-from wire.dtls import Client
 
 COMMANDS = "/v5/iot/p/devices/m1/async-commands"
 SLEEPY, AWAKE = "&lt=86400&b=UQ", "&lt=86400&b=U"
@@ -207,8 +206,7 @@ async def test_command_is_not_written_into_a_session_that_is_over(rig: Rig) -> N
         device.asleep = True
         first = await create(rig, 1)
         await is_missed(device, 1)
-        device.session = Client().connect(b"m1", bytes.fromhex(KEY))
-        device._flush()
+        device.begin_session("m1")
         assert await device.handshake()
         await rig.record("session_ended", endpoint="m1", reason="replaced")
         second = await create(rig, 2)
