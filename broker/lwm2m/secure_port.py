@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from functools import partial
 
+from broker.auth.registry import Device
 from broker.clock import Clock
 from broker.journal import Journal, beginning
 from broker.lwm2m.admission import Admission
@@ -90,7 +91,7 @@ class SecurePort(Port):
         peer.identity, peer.version = session.identity, version
         self._peers[session] = peer
         self._by_identity.setdefault(session.identity, []).append(session)
-        self._journal.write("handshake", endpoint=_name(session), version=version, peer=peer.name)
+        self._note("handshake", session, version=version, peer=peer.name)
 
     def _say(self, session: Session, address: Address, datagram: bytes) -> None:
         """Send in a session; what is left to say when it is over is not for whoever has the address now."""
@@ -104,7 +105,7 @@ class SecurePort(Port):
             self.forget(peer)
             self.conversations.lost(peer)
             reason = departure or session.end
-            self._journal.write("session_ended", endpoint=_name(session), reason=reason, peer=peer.name)
+            self._note("session_ended", session, reason=reason, peer=peer.name)
         elif session.identity is not None:
             self._refused(session, session.end, address)
 
@@ -116,8 +117,14 @@ class SecurePort(Port):
             del self._by_identity[session.identity]
 
     def _refused(self, session: Session, reason: End | None, address: Address) -> None:
-        peer = f"{address[0]}:{address[1]}"
-        self._journal.write("handshake_failed", endpoint=_name(session), reason=reason, peer=peer)
+        self._note("handshake_failed", session, reason=reason, peer=f"{address[0]}:{address[1]}")
+
+    def _note(self, kind: str, session: Session, **fields: object) -> None:
+        """Journal what became of a handshake or a session, by the device if its endpoint is one's."""
+        endpoint = (session.identity or b"").decode("ascii", "replace")
+        device = self._admission.device(endpoint)
+        device_id = device.device_id if isinstance(device, Device) else None
+        self._journal.write(kind, device=device_id, endpoint=beginning(endpoint), **fields)
 
     def _tick_if_due(self) -> None:
         """Resend handshakes as long as there are any."""
@@ -131,8 +138,3 @@ class SecurePort(Port):
                 if isinstance(event, Ended) and isinstance(event.peer, tuple):
                     self._ended(event.session, event.peer)
         self._tick_if_due()
-
-
-def _name(session: Session) -> str:
-    """What a session's peer calls itself, cut to what a journal may hold."""
-    return beginning((session.identity or b"").decode("ascii", "replace"))

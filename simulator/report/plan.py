@@ -35,7 +35,10 @@ def _fleet(fleet: Fleet) -> str:
 
 def _sleep(fleet: Fleet) -> str:
     nap = fleet.sleep
-    return f", asleep for {nap.asleep:g} s after {nap.awake:g} s" if nap else ""
+    if nap is None:
+        return ""
+    lost = "" if nap.keeps_session else ", without keeping its session"
+    return f", asleep for {nap.asleep:g} s after {nap.awake:g} s{lost}"
 
 
 def _timeline(scenario: Scenario) -> Tree:

@@ -34,7 +34,7 @@ def results(report: RunReport) -> dict[str, Any]:
         "downlinks": {stat: value(report, f"downlinks.{stat} == 0") for stat in DOWNLINKS},
         "exposure": {stat: value(report, f"exposure.{stat} == 0s") for stat in TIMES},
         "lag_p99": report.measures.lag_p99_s(),
-        "protocols": [_protocol(report, protocol) for protocol in report.protocols],
+        "protocols": {protocol: _protocol(report, protocol) for protocol in report.protocols},
         "steps": list(_steps(report)),
         "expectations": [
             {
@@ -71,7 +71,7 @@ def _steps(report: RunReport) -> Iterator[dict[str, Any]]:
 def _with_protocols(report: RunReport, step: StepFacts) -> dict[str, Any]:
     """A step's numbers, and those of each protocol where its fleets speak several."""
     spoken = [protocol for protocol in report.protocols if _speaks(report, step, protocol)]
-    apart = [{"protocol": one, **_numbers(report, step.step, one)} for one in spoken] if len(spoken) > 1 else []
+    apart = {one: _numbers(report, step.step, one) for one in spoken} if len(spoken) > 1 else {}
     return {**_numbers(report, step.step), "protocols": apart}
 
 
@@ -91,7 +91,6 @@ def _protocol(report: RunReport, protocol: str) -> dict[str, Any]:
     """How the devices of one protocol stand at the end; `presents_secret`: whether a reset can touch them at all."""
     devices = [device for device in report.oracle.devices.values() if device.protocol == protocol]
     return {
-        "protocol": protocol,
         "devices": len(devices),
         "presents_secret": any(device.presents for device in devices),
         "end": {name: value(report, f"{name} == 0", protocol) for name in END_STATES},

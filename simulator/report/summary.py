@@ -59,8 +59,8 @@ def _steps(found: dict[str, Any]) -> RenderableType:
     for step in found["steps"]:
         state = Text(step["state"], style=STEP_COLOURS[step["state"]])
         table.add_row(step["id"], state, _seconds(step["duration"]), *_numbers(step))
-        for apart in step.get("protocols", ()):
-            table.add_row(f"  {apart['protocol']}", "", "", *_numbers(apart), style="dim")
+        for protocol, apart in step.get("protocols", {}).items():
+            table.add_row(f"  {protocol}", "", "", *_numbers(apart), style="dim")
         if step["detail"]:
             details.append(Text(f"{step['id']}: {step['detail']}", style=STEP_COLOURS[step["state"]]))
     return Group(table, *details)
@@ -79,14 +79,14 @@ def _protocols(found: dict[str, Any]) -> Iterator[RenderableType]:
         table.add_column("at the end", no_wrap=True)
         for name in ("devices", "connected", "primary", "secondary", "stranded", "stale"):
             table.add_column(name, justify="right", no_wrap=True)
-        for one in found["protocols"]:
+        for protocol, one in found["protocols"].items():
             end, slots = one["end"], one["slots"]
             shown = (end["connected"], slots["primary"], slots["secondary"], end["stranded"], one["stale_sessions"])
-            table.add_row(one["protocol"], _count(one["devices"]), *map(_count, shown))
+            table.add_row(protocol, _count(one["devices"]), *map(_count, shown))
         yield table
-    for one in found["protocols"]:
+    for protocol, one in found["protocols"].items():
         if not one["presents_secret"]:
-            yield Text(f"{one['protocol']}: {_count(one['devices'])} devices carry no secret: no reset can touch them.")
+            yield Text(f"{protocol}: {_count(one['devices'])} devices carry no secret: no reset can touch them.")
 
 
 def _end(found: dict[str, Any]) -> RenderableType:

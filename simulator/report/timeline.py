@@ -27,6 +27,7 @@ _PLATFORM: dict[str, Callable[[Record], str]] = {
     "accepted": lambda r: f"took it: {r['slot']} version {r['version']}",
     "refused": lambda r: f"refused it: {r['reason'].replace('_', ' ')} (code {r['code']})",
     "detached": lambda r: f"session ended: {r['reason'].replace('_', ' ')}",
+    "handshake_failed": lambda r: f"refused the handshake: {r['reason'].replace('_', ' ')}",
     "registered": lambda r: "registered it" + (f": primary version {r['version']}" if r["secure"] else " in the clear"),
     "unregistered": lambda r: f"registration ended: {r['reason'].replace('_', ' ')}",
     "async_command": lambda r: f"command {r['status'].lower()}",
@@ -61,7 +62,7 @@ def _lines(
 def _cut(record: Record) -> str:
     if record["cut"]:
         return ", session cut"
-    return f", nothing cut: {record['note']}" if record.get("note") else ""
+    return f"; {record['warning']}" if "warning" in record else ""
 
 
 def _secret(record: Record) -> str:

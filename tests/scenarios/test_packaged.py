@@ -187,9 +187,9 @@ def test_one_reset_has_an_outcome_for_each_protocol(tmp_path: Path) -> None:
     assert shown["LwM2M (plain)"] == ["10", "10", "0", "0", "0", "0"]
     assert "LwM2M (plain): 10 devices carry no secret: no reset can touch them." in ended.stdout
     results = json.loads((tmp_path / "keyturn-report" / "results.json").read_text())
-    assert [one["protocol"] for one in results["protocols"]] == ["MQTT", "LwM2M (DTLS)", "LwM2M (plain)"]
+    assert list(results["protocols"]) == ["MQTT", "LwM2M (DTLS)", "LwM2M (plain)"]
     (rotate,) = (step for step in results["steps"] if step["id"] == "rotate")
-    assert [one["refused"] for one in rotate["protocols"]] == [50, 0, 0]
+    assert [one["refused"] for one in rotate["protocols"].values()] == [50, 0, 0]
 
 
 def test_devices_asleep_through_the_overlap_are_stranded_and_named_if_they_keep_no_session(tmp_path: Path) -> None:
@@ -202,3 +202,9 @@ def test_devices_asleep_through_the_overlap_are_stranded_and_named_if_they_keep_
     for device in ("keyturn_forgetful-01", "keyturn_forgetful-02", "keyturn_forgetful-03"):
         assert f"\n{device}" in ended.stdout
     assert "fell asleep: it hears nothing" in ended.stdout
+
+
+@pytest.mark.parametrize("cure", ["fleets.forgetful.sleep.keeps_session=true", "timeline.overlap.wait=25s"])
+def test_sleepers_are_saved_by_their_session_or_by_patience(tmp_path: Path, cure: str) -> None:
+    ended = keyturn("run", "sleeping-devices", "--set", cure, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -73,7 +73,8 @@ async def test_reset_spares_the_open_session_refuses_the_old_key_and_takes_the_n
         async with nb_device(secure(rig), "m1", NEW_KEY) as renewed:
             assert await renewed.handshake()
             await renewed.register("m1")
-    assert [(one["endpoint"], one["reason"]) for one in rig.records("handshake_failed")] == [("m1", "wrong_key")]
+    (failed,) = rig.records("handshake_failed")
+    assert (failed["endpoint"], failed["device"], failed["reason"]) == ("m1", "m1", "wrong_key")
     assert [one["version"] for one in rig.records("registered")] == [1, 2]
     assert [one["reason"] for one in rig.records("unregistered")] == ["replaced"]
 
@@ -97,7 +98,7 @@ async def test_unknown_identity_is_refused_by_the_handshake_and_journalled(rig: 
     async with nb_device(secure(rig), "nobody") as device:
         assert not await device.handshake()
     (failed,) = rig.records("handshake_failed")
-    assert (failed["endpoint"], failed["reason"]) == ("nobody", "unknown_identity")
+    assert (failed["endpoint"], failed["device"], failed["reason"]) == ("nobody", None, "unknown_identity")
 
 
 @pytest.mark.parametrize(
