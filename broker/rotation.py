@@ -150,7 +150,7 @@ class Rotation:
             self._registry.remove(device_id)
             self._stored.delete(device_id, self._sessions.get(device_id))
             self._sessions.cut(device_id, Ending.DELETED)
-            self._registrations.forget(device_id)
+            self._registrations.end(device_id, Departure.DELETED)
             self._sessions.presence.forget(device_id)
             self._async_commands.drop(device_id)
             self._journal.write("deleted", device=device_id)
@@ -211,7 +211,7 @@ class Rotation:
             for device in changed:
                 self._registry.put(device)
                 if device.protocol is not DeviceProtocol.COAP:
-                    self._registrations.end(device.device_id, Departure.REPLACED)
+                    self._registrations.end(device.device_id, Departure.PROTOCOL_CHANGED)
                 self._journal.write("provisioned", **_added(device))
             return len(changed)
 

@@ -56,6 +56,7 @@ class Ground:
     roma_tables: RomaTables
     activations: ActivationKeeper
     registry: Registry
+    registrations: Registrations[Any]
 
 
 class Platform:
@@ -92,7 +93,14 @@ class Platform:
         ground = self._lay_ground(opening)
         tasks = await _open_tasks(opening)
         pushes = StatusPushes(
-            self.settings, ground.registry, ground.sessions, tasks, ground.journal, ground.statistics, ground.ids
+            self.settings,
+            ground.registry,
+            ground.sessions,
+            ground.registrations.silence,
+            tasks,
+            ground.journal,
+            ground.statistics,
+            ground.ids,
         )
         services, gate = self._connect(ground, pushes)
         await self._serve_http(opening, services, http_socket)
@@ -125,13 +133,13 @@ class Platform:
         activations.restore((*registry, *registry.roma))
         self._write_header(journal)
         ids = (f"{self.run}-{number}" for number in count(1))
-        return Ground(ids, statistics, sessions, journal, store, roma_tables, activations, registry)
+        registrations: Registrations[Any] = Registrations(clock)
+        return Ground(ids, statistics, sessions, journal, store, roma_tables, activations, registry, registrations)
 
     def _connect(self, ground: Ground, pushes: StatusPushes) -> tuple[Services, Gate]:
         """Put the parts together: what the control API works on, and what devices talk to."""
-        settings, clock = self.settings, self._clock
+        settings, clock, registrations = self.settings, self._clock, ground.registrations
         registry, sessions, journal, statistics = ground.registry, ground.sessions, ground.journal, ground.statistics
-        registrations: Registrations[Any] = Registrations()
         engine: Router[str] = Router()
         stored = StoredStates(engine, journal, clock)
         delivery = Delivery(engine, sessions, stored, journal, statistics, clock)

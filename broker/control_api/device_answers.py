@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from broker.auth.registry import Device, DeviceProtocol
 from broker.clock import Clock
 from broker.control_api.terms import IfKnown, RecordId
-from broker.lwm2m.registrations import ABNORMAL_AFTER_S, OFFLINE_AFTER_S, Registrations
+from broker.lwm2m.registrations import Registrations
+from broker.lwm2m.silence import ABNORMAL_AFTER_S, OFFLINE_AFTER_S
 from broker.sessions import Sessions
 from broker.vendor_time import to_the_millisecond, to_the_second
 
@@ -104,7 +105,7 @@ class Answers:
 
     def _status_by_silence(self, device_id: str) -> Status:
         """An NB-IoT device is not connected: what counts is when it was last heard, unless it has said goodbye."""
-        silent_s = self._registrations.silent_for_s(device_id, self._clock.now())
+        silent_s = self._registrations.silence.of_s(device_id, self._clock.now())
         if silent_s is None:
             return OFFLINE if self._sessions.presence.was_in(device_id) else INACTIVE
         if silent_s > OFFLINE_AFTER_S:

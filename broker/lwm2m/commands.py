@@ -34,8 +34,9 @@ class CommandWriter:
         registration = self._registrations.of(device_id)
         if registration is None:
             return
-        silent_s = self._registrations.silent_for_s(device_id, now) or 0.0
-        if registration.peer.deaf or (registration.queue_mode and silent_s > AWAKE_S):
+        silent_s = self._registrations.silence.of_s(device_id, now)
+        sleeps = registration.queue_mode and (silent_s is None or silent_s > AWAKE_S)
+        if registration.peer.deaf or sleeps:
             return
         command = self._commands.next_due(device_id)
         if command is not None and self._commands.sent(device_id, command.command_id):

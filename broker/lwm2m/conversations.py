@@ -67,7 +67,7 @@ class Conversations:
             self._handle(peer, event, now)
 
     def sweep(self) -> None:
-        self._registrations.end_expired(self._clock.now())
+        self._registrations.sweep(self._clock.now())
 
     def _handle(self, peer: Peer, event: Event, now: float) -> None:
         match event:

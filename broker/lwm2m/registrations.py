@@ -1,4 +1,4 @@
-"""Who is registered, since when, until when, and when it was last heard (OMA LwM2M 1.1 §6.2).
+"""Who is registered, since when and until when (OMA LwM2M 1.1 §6.2).
 
 Times are seconds of the platform's monotonic clock.
 """
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from broker.clock import Clock
+from broker.lwm2m.silence import Silence
 from wire.record import record
 
 P = TypeVar("P")
@@ -16,8 +18,6 @@ DEFAULT_LIFETIME_S = 86_400
 MAX_ENDPOINT = 64
 MAX_LIFETIME_S = (1 << 31) - 1
 BINDINGS = frozenset("UQSTMHN")
-ABNORMAL_AFTER_S, OFFLINE_AFTER_S = 25 * 3600.0, 49 * 3600.0
-"""The vendor's rules for devices that are not connected all the time (its help pages on device status)."""
 
 
 class Reason(StrEnum):
@@ -41,6 +41,11 @@ class Departure(StrEnum):
     FROZEN = "frozen"
     DELETED = "deleted"
     RESET = "reset"
+    PROTOCOL_CHANGED = "protocol_changed"
+
+
+FAREWELLS = frozenset({Departure.DEREGISTERED, Departure.FROZEN, Departure.DELETED, Departure.PROTOCOL_CHANGED})
+"""After these a device is away at once: nobody has to wait for it to fall silent."""
 
 
 @record
@@ -91,18 +96,18 @@ class Registration(Generic[P]):
 
 
 class Registrations(Generic[P]):
-    """At most one registration a device; what was last heard of a device outlives it.
+    """At most one registration a device; its silence is counted beyond it.
 
     `ended` is told of every registration that is over, and why. `cut` ends at once whatever rests on the secret of a
     device, and tells whether there was anything; where there is none, that lives until its next handshake.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.silence = Silence(clock)
         self.cut: Callable[[str], bool] | None = None
         self.ended: Callable[[Registration[P], Departure], None] = lambda _registration, _departure: None
         self._by_location: dict[str, Registration[P]] = {}
         self._by_device: dict[str, Registration[P]] = {}
-        self._heard_at: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._by_device)
@@ -128,24 +133,15 @@ class Registrations(Generic[P]):
         registration = self._by_device.pop(device_id, None)
         if registration is not None:
             del self._by_location[registration.location]
-            if departure is Departure.DEREGISTERED:
-                del self._heard_at[device_id]  # it has said goodbye: nobody has to wait for it to fall silent
             self.ended(registration, departure)
+        if departure in FAREWELLS:
+            self.silence.forget(device_id)
 
-    def end_expired(self, now: float) -> None:
-        """End the registrations whose lifetime is over."""
+    def sweep(self, now: float) -> None:
+        """End the registrations whose lifetime is over, and notice who has fallen silent."""
+        self.silence.sweep(now)
         for one in [one for one in self._by_device.values() if now >= one.expires_at]:
             self.end(one.device_id, Departure.EXPIRED)
 
     def heard(self, device_id: str, now: float) -> None:
-        self._heard_at[device_id] = now
-
-    def forget(self, device_id: str) -> None:
-        """Know nothing of a device that was deleted."""
-        self.end(device_id, Departure.DELETED)
-        self._heard_at.pop(device_id, None)
-
-    def silent_for_s(self, device_id: str, now: float) -> float | None:
-        """How long nothing was heard of a device; None if nothing was in this run."""
-        heard_at = self._heard_at.get(device_id)
-        return None if heard_at is None else now - heard_at
+        self.silence.heard(device_id, now)

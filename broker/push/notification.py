@@ -21,11 +21,12 @@ class PushedStatus(StrEnum):
 
     ONLINE = "ONLINE"
     OFFLINE = "OFFLINE"
+    ABNORMAL = "ABNORMAL"
 
 
 @record
 class StatusChange:
-    """A device came or went at `utc`; of a device that was just deleted no node and no product are known."""
+    """A device came, went or fell silent at `utc`; of one that was just deleted no node and no product are known."""
 
     request_id: str
     device_id: str

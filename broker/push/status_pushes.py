@@ -1,4 +1,7 @@
-"""Pushes of device status: every change of a device's presence, to every receiver that an active rule names."""
+"""Pushes of device status: every change of a device's presence, to every receiver that an active rule names.
+
+A device of MQTT is there as long as its session; one of NB-IoT is what its silence makes of it.
+"""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -6,6 +9,7 @@ from datetime import datetime
 
 from broker.auth.registry import Registry
 from broker.journal import Journal
+from broker.lwm2m.silence import Silence, Standing
 from broker.push.forwarder import Forwarder, PushTerms
 from broker.push.notification import PushedStatus, StatusChange
 from broker.push.sender import Sender
@@ -16,13 +20,14 @@ from broker.statistics import Statistics
 
 
 class StatusPushes:
-    """Watches the sessions as long as somebody wants to be told; without receivers it is not even asked."""
+    """Watches sessions and silence as long as somebody wants to be told; without receivers it is not even asked."""
 
     def __init__(
         self,
         settings: Settings,
         registry: Registry,
         sessions: Sessions,
+        silence: Silence,
         tasks: asyncio.TaskGroup,
         journal: Journal,
         statistics: Statistics,
@@ -30,6 +35,7 @@ class StatusPushes:
     ) -> None:
         self._registry = registry
         self._sessions = sessions
+        self._silence = silence
         self._tasks = tasks
         self._journal = journal
         self._statistics = statistics
@@ -53,13 +59,16 @@ class StatusPushes:
             self._forwarders[action_id] = Forwarder(
                 targets[action_id], self._terms, self._sender, self._tasks, self._journal, self._statistics
             )
-        self._sessions.watcher = self if self._forwarders else None
+        self._sessions.watcher = self._silence.watcher = self if self._forwarders else None
 
     def came(self, session: Session) -> None:
-        self._tell(session, PushedStatus.ONLINE, session.connected_at)
+        self._tell(session.device_id, PushedStatus.ONLINE, session.connected_at, session.connected_at)
 
     def went(self, session: Session, utc: datetime) -> None:
-        self._tell(session, PushedStatus.OFFLINE, utc)
+        self._tell(session.device_id, PushedStatus.OFFLINE, utc, session.connected_at)
+
+    def turned(self, device_id: str, standing: Standing, utc: datetime, online_at: datetime) -> None:
+        self._tell(device_id, PushedStatus[standing.name], utc, online_at)
 
     async def close(self) -> None:
         """Tell nobody anything any more."""
@@ -69,16 +78,16 @@ class StatusPushes:
             self._opening.cancel()
         await self._sender.close()
 
-    def _tell(self, session: Session, status: PushedStatus, utc: datetime) -> None:
-        device = self._registry.get(session.device_id)
+    def _tell(self, device_id: str, status: PushedStatus, utc: datetime, last_online: datetime) -> None:
+        device = self._registry.get(device_id)
         change = StatusChange(
             request_id=next(self._ids),
-            device_id=session.device_id,
+            device_id=device_id,
             node_id=device.node_id if device else None,
             product_id=device.product_id if device else None,
             status=status,
             utc=utc,
-            last_online=session.connected_at,
+            last_online=last_online,
         )
         for forwarder in self._forwarders.values():
             forwarder.offer(change)

@@ -146,7 +146,7 @@ class CountingAnswers(Answers):
     """Counts for how many devices it is asked."""
 
     def __init__(self) -> None:
-        super().__init__(Sessions(), Registrations(), FakeClock())
+        super().__init__(Sessions(), Registrations(FakeClock()), FakeClock())
         self.asked = 0
 
     def status(self, device: Device) -> Status:

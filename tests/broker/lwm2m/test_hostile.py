@@ -132,6 +132,7 @@ async def test_device_that_becomes_one_of_mqtt_is_registered_no_longer(rig: Rig)
     async with nb_device(rig.platform.coap_ports["coap"]) as one:
         await one.register("m1")
         await rig.provision("m1", protocol="mqtt")
+        await rig.record("unregistered", device="m1", reason="protocol_changed")
     assert (await rig.call("GET", "/_platform/registrations")).body["count"] == 0
 
 

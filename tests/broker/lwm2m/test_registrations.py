@@ -3,6 +3,7 @@
 import pytest
 
 from broker.lwm2m.registrations import Departure, Reason, Registration, Registrations, Wish, read_wish
+from tests.broker.rig import FakeClock
 
 
 def registration(location: str = "a", device_id: str = "d1", expires_at: float = 60.0) -> Registration[str]:
@@ -10,7 +11,7 @@ def registration(location: str = "a", device_id: str = "d1", expires_at: float =
 
 
 def watched() -> tuple[Registrations[str], list[tuple[str, Departure]]]:
-    registrations: Registrations[str] = Registrations()
+    registrations: Registrations[str] = Registrations(FakeClock())
     ended: list[tuple[str, Departure]] = []
     registrations.ended = lambda one, departure: ended.append((one.location, departure))
     return registrations, ended
@@ -52,26 +53,30 @@ def test_device_has_one_registration_and_the_newer_replaces_the_older() -> None:
 def test_lifetime_ends_to_the_second() -> None:
     registrations, ended = watched()
     registrations.add(registration("a", expires_at=60.0), 0.0)
-    registrations.end_expired(59.9)
+    registrations.sweep(59.9)
     assert ended == []
-    registrations.end_expired(60.0)
+    registrations.sweep(60.0)
     assert ended == [("a", Departure.EXPIRED)]
     assert len(registrations) == 0
 
 
-def test_silence_is_counted_beyond_the_registration_but_not_beyond_a_goodbye_or_the_device() -> None:
+@pytest.mark.parametrize("departure", Departure)
+def test_silence_is_counted_beyond_the_registration_but_not_beyond_a_farewell(departure: Departure) -> None:
     registrations, _ = watched()
-    assert registrations.silent_for_s("d1", 5.0) is None
+    assert registrations.silence.of_s("d1", 5.0) is None
     registrations.add(registration(), 0.0)
     registrations.heard("d1", 10.0)
+    registrations.end("d1", departure)
+    is_counted = departure in (Departure.EXPIRED, Departure.REPLACED, Departure.RESET)
+    assert registrations.silence.of_s("d1", 15.0) == (5.0 if is_counted else None)
+
+
+def test_silence_of_a_device_that_is_registered_no_longer_ends_with_it() -> None:
+    registrations, _ = watched()
+    registrations.add(registration(), 0.0)
     registrations.end("d1", Departure.EXPIRED)
-    assert registrations.silent_for_s("d1", 15.0) == 5.0
-    registrations.add(registration(), 20.0)
-    registrations.end("d1", Departure.DEREGISTERED)
-    assert registrations.silent_for_s("d1", 25.0) is None
-    registrations.add(registration(), 30.0)
-    registrations.forget("d1")
-    assert registrations.silent_for_s("d1", 35.0) is None
+    registrations.end("d1", Departure.FROZEN)
+    assert registrations.silence.of_s("d1", 5.0) is None
 
 
 def test_end_of_what_has_ended_says_nothing() -> None:

@@ -162,6 +162,22 @@ async def test_immediate_command_that_is_given_up_has_the_rest_of_its_time(rig: 
         assert written(device) == [1]
 
 
+async def test_device_that_is_silent_for_days_is_not_taken_for_awake(tmp_path: Path, clock: FakeClock) -> None:
+    async with (
+        running(tmp_path, clock, coap_port=0, sweep_s=0.01) as rig,
+        nb_device(plain(rig)) as device,
+        nb_device(plain(rig)) as other,
+    ):
+        await rig.provision("m1", "m2", protocol="coap", primary=KEY, secondary=None)
+        location = await device.register("m1", "&lt=2000000&b=UQ")
+        await other.register("m2", "&lt=60")
+        clock.advance(50 * 3600)
+        await rig.record("unregistered", device="m2", reason="expired")  # by then the silence was noticed too
+        assert await status(rig, await create(rig, 1)) == "PENDING"
+        await show(device, location)
+        assert written(device) == [1]
+
+
 @pytest.mark.parametrize("mode", [SLEEPY, AWAKE], ids=["queue mode", "always awake"])
 async def test_device_that_registers_anew_gets_what_was_under_way_once(rig: Rig, mode: str) -> None:
     async with nb_device(plain(rig)) as device:

@@ -14,6 +14,7 @@ from broker.access.listener import Listener
 from broker.auth.registry import Registry
 from broker.errors import SettingsError
 from broker.journal import Journal
+from broker.lwm2m.silence import Silence
 from broker.push.status_pushes import StatusPushes
 from broker.push.target import Target
 from broker.sessions import Sessions
@@ -71,19 +72,19 @@ async def test_platform_without_an_active_rule_pushes_and_journals_nothing(rig: 
     assert not rig.records("push_failed")
 
 
-async def test_sessions_are_watched_only_while_there_is_somebody_to_tell() -> None:
-    sessions, ids = Sessions(), (f"r-{number}" for number in count(1))
+async def test_sessions_and_silence_are_watched_only_while_there_is_somebody_to_tell() -> None:
+    sessions, silence, ids = Sessions(), Silence(FakeClock()), (f"r-{number}" for number in count(1))
     journal = Journal(None, FakeClock(), asyncio.get_running_loop().call_soon, 10)
     async with asyncio.TaskGroup() as tasks:
-        pushes = StatusPushes(Settings(), Registry(), sessions, tasks, journal, Statistics(), ids)
-        watchers = [sessions.watcher]
+        pushes = StatusPushes(Settings(), Registry(), sessions, silence, tasks, journal, Statistics(), ids)
+        watchers = [(sessions.watcher, silence.watcher)]
         for targets in ({"a": Target("http://127.0.0.1:9/", "127.0.0.1:9")}, {}):
             pushes.follow(targets)
-            watchers.append(sessions.watcher)
+            watchers.append((sessions.watcher, silence.watcher))
         await pushes.close()
         pushes.follow({"a": Target("http://127.0.0.1:9/", "127.0.0.1:9")})
-        watchers.append(sessions.watcher)
-    assert watchers == [None, pushes, None, None]
+        watchers.append((sessions.watcher, silence.watcher))
+    assert watchers == [(None, None), (pushes, pushes), (None, None), (None, None)]
 
 
 async def test_take_over_is_no_end(rig: Rig, receiver: Receiver) -> None:
