@@ -1,7 +1,7 @@
 """OpenSSL with pre-shared keys, through pyOpenSSL.
 
 pyOpenSSL has no public call for pre-shared keys, but the library below it is built with them, and lets them be set
-on a context. That is private, so it is looked for once, here, and pyOpenSSL's version is bounded.
+on a context.
 """
 
 import hmac
@@ -10,7 +10,7 @@ from typing import Any
 
 from OpenSSL import SSL
 
-from wire.dtls.records import MAX_DATAGRAM, into_datagrams
+from wire.dtls.engine import PSK_ON_CLIENT, PSK_ON_SERVER, Engine, ffi, lib, new_room
 from wire.dtls.session import Session
 
 SUITES = b"PSK-AES128-CCM8:PSK-AES128-CBC-SHA256:@SECLEVEL=0"
@@ -21,18 +21,6 @@ ON_SERVER = "unsigned int (*)(SSL *, const char *, unsigned char *, unsigned int
 ON_CLIENT = "unsigned int (*)(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int)"
 NO_KEY = 0
 OPTIONS = SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
-
-_ffi: Any = getattr(SSL, "_ffi", None)
-_lib: Any = getattr(SSL, "_lib", None)
-
-
-PSK_ON_SERVER, PSK_ON_CLIENT = "SSL_CTX_set_psk_server_callback", "SSL_CTX_set_psk_client_callback"
-
-for _hook in (PSK_ON_SERVER, PSK_ON_CLIENT):
-    if not hasattr(_lib, _hook):
-        raise ImportError(
-            f"pyOpenSSL has no {_hook}: expected pyOpenSSL 26.4, which DTLS with pre-shared keys is built on"
-        )
 
 
 class Server:
@@ -45,24 +33,25 @@ class Server:
         self.serves: Session | None = None
         self._key_of = key_of
         self._context = _context(SSL.DTLS_SERVER_METHOD)
-        self._callback = _install(PSK_ON_SERVER, self._context, _ffi.callback(ON_SERVER, self._psk, error=NO_KEY))
+        self._callback = _install(PSK_ON_SERVER, self._context, ffi.callback(ON_SERVER, self._psk, error=NO_KEY))
 
         def cookie(connection: SSL.Connection) -> bytes:
             return hmac.digest(cookie_key, repr(connection.get_app_data()).encode(), "sha256")
 
         self._context.set_cookie_generate_callback(cookie)
         self._context.set_cookie_verify_callback(lambda one, returned: hmac.compare_digest(cookie(one), returned))
-        self._listener: SSL.Connection | None = None
+        self._room = new_room()
+        self._listener: Engine | None = None
 
     def answer_hello(self, datagram: bytes, peer: object) -> tuple[Session | None, list[bytes]]:
         """Take a ClientHello: return the session of a client that has returned its cookie, or else what to answer."""
         listener = self._listener = self._listener or self._new_listener()
-        listener.set_app_data(peer)
-        listener.bio_write(datagram)
+        listener.connection.set_app_data(peer)
+        listener.put(datagram)
         try:
-            listener.DTLSv1_listen()
+            listener.connection.DTLSv1_listen()
         except SSL.WantReadError:
-            return None, _written(listener)
+            return None, listener.take()
         except SSL.Error:
             self._listener = None
             return None, []
@@ -71,21 +60,20 @@ class Server:
         session.start()
         return session, session.take()
 
-    def _new_listener(self) -> SSL.Connection:
-        listener = SSL.Connection(self._context, None)
-        listener.set_accept_state()
-        listener.set_ciphertext_mtu(MAX_DATAGRAM)
+    def _new_listener(self) -> Engine:
+        listener = Engine(self._context, self._room)
+        listener.connection.set_accept_state()
         return listener
 
     def _psk(self, _ssl: object, identity: Any, psk: Any, max_key: int) -> int:
         session = self.serves
         assert session is not None, "only a handshake asks for a key"
-        session.identity = _ffi.string(identity) if identity != _ffi.NULL else b""
+        session.identity = ffi.string(identity) if identity != ffi.NULL else b""
         key = self._key_of(session.identity)
         if key is None or len(key) > max_key:
             return NO_KEY
         session.key = key
-        _ffi.memmove(psk, key, len(key))
+        ffi.memmove(psk, key, len(key))
         return len(key)
 
 
@@ -95,7 +83,8 @@ class Client:
     def __init__(self) -> None:
         self.serves: Session | None = None
         self._context = _context(SSL.DTLS_CLIENT_METHOD)
-        self._callback = _install(PSK_ON_CLIENT, self._context, _ffi.callback(ON_CLIENT, self._psk, error=NO_KEY))
+        self._callback = _install(PSK_ON_CLIENT, self._context, ffi.callback(ON_CLIENT, self._psk, error=NO_KEY))
+        self._room = new_room()
 
     def connect(self, identity: bytes, key: bytes) -> Session:
         """Start a session; raises ValueError for an identity or a key that DTLS cannot carry."""
@@ -103,10 +92,9 @@ class Client:
             raise ValueError(f"identity: expected 1 to {MAX_IDENTITY} bytes, none of them zero, not {len(identity)}")
         if not 0 < len(key) <= MAX_KEY:
             raise ValueError(f"key: expected 1 to {MAX_KEY} bytes, not {len(key)}")
-        connection = SSL.Connection(self._context, None)
-        connection.set_connect_state()
-        connection.set_ciphertext_mtu(MAX_DATAGRAM)
-        session = Session(connection, self, is_server=False)
+        engine = Engine(self._context, self._room)
+        engine.connection.set_connect_state()
+        session = Session(engine, self, is_server=False)
         session.identity, session.key = identity, key
         session.start()
         return session
@@ -116,8 +104,8 @@ class Client:
         assert session is not None, "only a handshake asks for a key"
         assert session.identity is not None
         assert session.key is not None
-        _ffi.memmove(identity, session.identity + b"\0", len(session.identity) + 1)
-        _ffi.memmove(psk, session.key, len(session.key))
+        ffi.memmove(identity, session.identity + b"\0", len(session.identity) + 1)
+        ffi.memmove(psk, session.key, len(session.key))
         return len(session.key)
 
 
@@ -132,12 +120,5 @@ def _context(method: int) -> SSL.Context:
 
 def _install(hook: str, context: SSL.Context, callback: object) -> object:
     """Set a callback on a context; who owns the context is to keep the callback alive."""
-    getattr(_lib, hook)(context._context, callback)  # noqa: SLF001 - there is no public way
+    getattr(lib, hook)(context._context, callback)  # noqa: SLF001 - there is no public way
     return callback
-
-
-def _written(connection: SSL.Connection) -> list[bytes]:
-    try:
-        return into_datagrams(connection.bio_read(1 << 16))
-    except SSL.WantReadError:
-        return []

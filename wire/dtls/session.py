@@ -6,9 +6,8 @@ from typing import Protocol
 
 from OpenSSL import SSL
 
-from wire.dtls.records import BAD_RECORD_MAC, Alert, ContentType, fatal_alert, into_datagrams, records
-
-MAX_PLAINTEXT = 16_384
+from wire.dtls.engine import Engine, Silence
+from wire.dtls.records import BAD_RECORD_MAC, Alert, ContentType, fatal_alert, records
 
 
 class End(StrEnum):
@@ -46,7 +45,7 @@ class Session:
 
     __slots__ = (
         "_changed_cipher",
-        "_connection",
+        "_engine",
         "_finished",
         "_is_server",
         "_owes_alert",
@@ -58,8 +57,8 @@ class Session:
         "key",
     )
 
-    def __init__(self, connection: SSL.Connection, side: Side, *, is_server: bool) -> None:
-        self._connection = connection
+    def __init__(self, engine: Engine, side: Side, *, is_server: bool) -> None:
+        self._engine = engine
         self._side = side
         self._is_server = is_server
         self._changed_cipher = self._finished = self._owes_alert = False
@@ -77,7 +76,7 @@ class Session:
         """Take a datagram in; return what the peer has said, if the session is open."""
         if self.end is not None or not datagram:
             return []
-        self._connection.bio_write(datagram)
+        self._engine.put(datagram)
         if not self.is_open:
             self._shake_hands()
             self._judge(datagram)
@@ -86,16 +85,11 @@ class Session:
     def send(self, data: bytes) -> None:
         """Encrypt a datagram of the application's; it is dropped unless the session is open."""
         if self.is_open and self.end is None:
-            self._connection.send(data)
+            self._engine.connection.send(data)
 
     def take(self) -> list[bytes]:
         """Return the datagrams that are to be sent."""
-        datagrams = []
-        try:
-            while True:
-                datagrams += into_datagrams(self._connection.bio_read(1 << 16))
-        except SSL.Error:  # no more to read
-            pass
+        datagrams = self._engine.take()
         if self._owes_alert:
             self._owes_alert = False
             datagrams.append(BAD_RECORD_MAC)
@@ -105,30 +99,26 @@ class Session:
         """Say goodbye (close_notify), if there is anybody."""
         if self.end is None and self.is_open:
             with suppress(SSL.Error):
-                self._connection.shutdown()
+                self._engine.connection.shutdown()
         self.end = self.end or End.CLOSED
 
     def resend_in_s(self) -> float | None:
         """Return how long OpenSSL waits until it sends its last flight again; None if it does not."""
         if self.is_open or self.end is not None:
             return None
-        seconds: float | None = self._connection.DTLSv1_get_timeout()
+        seconds: float | None = self._engine.connection.DTLSv1_get_timeout()
         return seconds
 
     def resend(self) -> None:
-        self._connection.DTLSv1_handle_timeout()
+        self._engine.connection.DTLSv1_handle_timeout()
 
     def _shake_hands(self) -> None:
         self._side.serves = self
-        try:
-            self._connection.do_handshake()
-            self.is_open = True
-        except SSL.WantReadError:
-            pass
-        except SSL.Error:
+        silence = self._engine.shake_hands()
+        self._side.serves = None
+        self.is_open = silence is None
+        if silence not in (None, Silence.NOT_YET):
             self.end = End.FAILED
-        finally:
-            self._side.serves = None
 
     def _judge(self, datagram: bytes) -> None:
         """See from the outside what OpenSSL does not tell: whose fault it was that a handshake failed.
@@ -153,13 +143,8 @@ class Session:
 
     def _read(self) -> list[bytes]:
         said: list[bytes] = []
-        try:
-            while True:
-                said.append(self._connection.recv(MAX_PLAINTEXT))
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            self.end = End.CLOSED
-        except SSL.Error:
-            self.end = End.FAILED
+        while isinstance(heard := self._engine.read(), bytes):
+            said.append(heard)
+        if heard is not Silence.NOT_YET:
+            self.end = End.CLOSED if heard is Silence.GOODBYE else End.FAILED
         return said
