@@ -55,6 +55,11 @@ def records(datagram: bytes) -> Iterator[Record]:
         at = end
 
 
+def is_one_record(datagram: bytes) -> bool:
+    """Tell whether a datagram ends where its first record does."""
+    return len(datagram) == HEADER + int.from_bytes(datagram[11:HEADER])
+
+
 def client_hello(datagram: bytes) -> bytes | None:
     """Return the body of the ClientHello that a datagram starts with, if it does: behind it may be the next flight."""
     first = next(records(datagram), None)

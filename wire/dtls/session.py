@@ -7,7 +7,7 @@ from typing import Protocol
 from OpenSSL import SSL
 
 from wire.dtls.engine import Engine, Silence
-from wire.dtls.records import BAD_RECORD_MAC, Alert, ContentType, fatal_alert, records
+from wire.dtls.records import BAD_RECORD_MAC, Alert, ContentType, fatal_alert, is_one_record, records
 
 
 class End(StrEnum):
@@ -80,7 +80,7 @@ class Session:
         if not self.is_open:
             self._shake_hands()
             self._judge(datagram)
-        return self._read() if self.is_open else []
+        return self._read(datagram) if self.is_open else []
 
     def send(self, data: bytes) -> None:
         """Encrypt a datagram of the application's; it is dropped unless the session is open."""
@@ -141,10 +141,17 @@ class Session:
                 self._owes_alert = self.end is None
                 self.end = End.WRONG_KEY
 
-    def _read(self) -> list[bytes]:
+    def _read(self, datagram: bytes) -> list[bytes]:
+        """Return what the peer has said.
+
+        OpenSSL keeps a buffer of 16 KiB once it was asked for a record that is not there: it is not asked for another
+        when the one of this datagram has been read.
+        """
         said: list[bytes] = []
         while isinstance(heard := self._engine.read(), bytes):
             said.append(heard)
+            if is_one_record(datagram):
+                return said
         if heard is not Silence.NOT_YET:
             self.end = End.CLOSED if heard is Silence.GOODBYE else End.FAILED
         return said

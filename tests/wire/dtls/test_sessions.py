@@ -21,6 +21,16 @@ def test_right_key_opens_and_data_goes_both_ways() -> None:
     assert wire.hand_over(session) == [b"down"]
 
 
+def test_all_records_of_a_datagram_are_read() -> None:
+    wire = Wire()
+    session = wire.connect()
+    for said in (b"one", b"two"):
+        session.send(said)
+    (both,) = session.take()
+    wire.take_in(both)
+    assert [event.data for event in wire.events if isinstance(event, Received)] == [b"one", b"two"]
+
+
 def test_wrong_key_is_told_at_once_to_both_sides() -> None:
     wire = Wire()
     session = wire.connect(OTHER_KEY)
