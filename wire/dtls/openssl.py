@@ -6,6 +6,7 @@ on a context.
 
 import hmac
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 from OpenSSL import SSL
@@ -16,7 +17,7 @@ from wire.dtls.session import Session
 SUITES = b"PSK-AES128-CCM8:PSK-AES128-CBC-SHA256:@SECLEVEL=0"
 """The suites that the vendor documents. OpenSSL counts an 8-byte tag as too weak for any but security level 0."""
 
-MAX_IDENTITY, MAX_KEY = 256, 64
+MAX_IDENTITY, MAX_KEY, COOKIE = 256, 64, 32
 ON_SERVER = "unsigned int (*)(SSL *, const char *, unsigned char *, unsigned int)"
 ON_CLIENT = "unsigned int (*)(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int)"
 NO_KEY = 0
@@ -26,7 +27,8 @@ OPTIONS = SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.O
 class Server:
     """The server's side of all sessions. `key_of` returns the key of an identity as it is now, None for a stranger.
 
-    `cookie_key` signs the cookies that a client must return before anything is remembered of it (RFC 6347 §4.2.1).
+    `cookie_key`, of at most 64 bytes, signs the cookies that a client must return before anything is remembered of it
+    (RFC 6347 §4.2.1).
     """
 
     def __init__(self, key_of: Callable[[bytes], bytes | None], cookie_key: bytes) -> None:
@@ -36,7 +38,7 @@ class Server:
         self._callback = _install(PSK_ON_SERVER, self._context, ffi.callback(ON_SERVER, self._psk, error=NO_KEY))
 
         def cookie(connection: SSL.Connection) -> bytes:
-            return hmac.digest(cookie_key, repr(connection.get_app_data()).encode(), "sha256")
+            return blake2b(repr(connection.get_app_data()).encode(), key=cookie_key, digest_size=COOKIE).digest()
 
         self._context.set_cookie_generate_callback(cookie)
         self._context.set_cookie_verify_callback(lambda one, returned: hmac.compare_digest(cookie(one), returned))
