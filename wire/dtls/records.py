@@ -11,7 +11,7 @@ from wire.record import record
 
 HEADER = 13
 VERSION_1_2 = b"\xfe\xfd"
-CLIENT_HELLO = 1
+CLIENT_HELLO, HANDSHAKE, IN_THE_CLEAR = b"\1", b"\x16", b"\0\0"
 FATAL = 2
 MAX_DATAGRAM = 1200
 
@@ -62,10 +62,10 @@ def is_one_record(datagram: bytes) -> bool:
 
 def client_hello(datagram: bytes) -> bytes | None:
     """Return the body of the ClientHello that a datagram starts with, if it does: behind it may be the next flight."""
-    first = next(records(datagram), None)
-    if first is None or first.content_type != ContentType.HANDSHAKE or first.epoch:
+    if datagram[HEADER : HEADER + 1] != CLIENT_HELLO or datagram[:1] != HANDSHAKE or datagram[3:5] != IN_THE_CLEAR:
         return None
-    return first.body if first.body[:1] == bytes((CLIENT_HELLO,)) else None
+    end = HEADER + int.from_bytes(datagram[11:HEADER])
+    return datagram[HEADER:end] if HEADER < end <= len(datagram) else None
 
 
 def fatal_alert(datagram: bytes) -> int | None:
