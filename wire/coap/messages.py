@@ -5,6 +5,7 @@ from aiocoap.error import UnparsableMessage
 
 MAX_TOKEN = 8
 PAYLOAD_MARKER = 0xFF
+EXTENDED = 13
 
 KNOWN_OPTIONS = frozenset(
     {
@@ -79,9 +80,11 @@ def _check_options(datagram: bytes, at: int) -> None:
     """Walk over the options, which begin at `at` (§3.1); raises ValueError for what no message may hold."""
     number = count = 0
     while at < len(datagram) and datagram[at] != PAYLOAD_MARKER:
-        head = datagram[at]
-        delta, at = _extended(datagram, head >> 4, at + 1)
-        length, at = _extended(datagram, head & 0x0F, at)
+        delta, length, at = datagram[at] >> 4, datagram[at] & 0x0F, at + 1
+        if delta >= EXTENDED:
+            delta, at = _extended(datagram, delta, at)
+        if length >= EXTENDED:
+            length, at = _extended(datagram, length, at)
         number, at, count = number + delta, at + length, count + 1
         if number > MAX_OPTION_NUMBER or count > MAX_OPTIONS or at > len(datagram):
             raise ValueError("an option that is none, or one too many")
@@ -92,8 +95,8 @@ def _check_options(datagram: bytes, at: int) -> None:
 
 
 def _extended(datagram: bytes, nibble: int, at: int) -> tuple[int, int]:
-    """Return the number that a nibble stands for, or that the bytes behind it hold, and where it ends."""
-    extra = max(0, nibble - 12)
+    """Return the number of which a nibble says that it is in the bytes behind, and where it ends."""
+    extra = nibble - EXTENDED + 1
     if extra > 2 or at + extra > len(datagram):
         raise ValueError("an option that is cut off")
-    return (nibble, 13, 269)[extra] + int.from_bytes(datagram[at : at + extra]), at + extra
+    return (13, 269)[extra - 1] + int.from_bytes(datagram[at : at + extra]), at + extra
