@@ -1,7 +1,8 @@
-"""CoAP messages: aiocoap's codec, and the rules of RFC 7252 that it does not keep."""
+"""CoAP messages: aiocoap's, with its options, read by the rules of RFC 7252 that its own decoder does not keep."""
 
 from aiocoap import Code, Message, OptionNumber, Type
-from aiocoap.error import UnparsableMessage
+from aiocoap.message import Direction
+from aiocoap.options import Options
 
 MAX_TOKEN = 8
 PAYLOAD_MARKER = 0xFF
@@ -55,10 +56,13 @@ def decode(datagram: bytes) -> Message:
         raise ProtocolError(f"a token of {token_length} bytes", mid)
     if datagram[1] == Code.EMPTY and len(datagram) > 4:
         raise ProtocolError("an empty message with something in it", mid)
+    message = Message(code=datagram[1])
+    message.mtype, message.mid = Type(datagram[0] >> 4 & 3), int.from_bytes(datagram[2:4])
+    message.direction = Direction.INCOMING
+    message.token = datagram[4 : 4 + token_length]
     try:
-        _check_options(datagram, 4 + token_length)
-        message: Message = Message.decode(datagram)
-    except (UnparsableMessage, ValueError) as error:
+        message.payload = _read_options(message.opt, datagram, 4 + token_length)
+    except ValueError as error:
         raise ProtocolError(str(error), mid) from None
     return message
 
@@ -76,8 +80,8 @@ def unknown_critical_option(message: Message) -> int | None:
     return None
 
 
-def _check_options(datagram: bytes, at: int) -> None:
-    """Walk over the options, which begin at `at` (§3.1); raises ValueError for what no message may hold."""
+def _read_options(options: Options, datagram: bytes, at: int) -> bytes:
+    """Read the options, from `at` on (§3.1), and return the payload; raises ValueError for what no message holds."""
     number = count = 0
     while at < len(datagram) and datagram[at] != PAYLOAD_MARKER:
         delta, length, at = datagram[at] >> 4, datagram[at] & 0x0F, at + 1
@@ -85,13 +89,16 @@ def _check_options(datagram: bytes, at: int) -> None:
             delta, at = _extended(datagram, delta, at)
         if length >= EXTENDED:
             length, at = _extended(datagram, length, at)
-        number, at, count = number + delta, at + length, count + 1
-        if number > MAX_OPTION_NUMBER or count > MAX_OPTIONS or at > len(datagram):
+        number, end, count = number + delta, at + length, count + 1
+        if number > MAX_OPTION_NUMBER or count > MAX_OPTIONS or end > len(datagram):
             raise ValueError("an option that is none, or one too many")
         if length > MAX_LENGTHS.get(number, length):
             raise ValueError(f"an option {number} of {length} bytes")
+        options.add_option(OptionNumber(number).create_option(decode=datagram[at:end]))
+        at = end
     if at == len(datagram) - 1:
         raise ValueError("a payload marker without a payload")
+    return datagram[at + 1 :]
 
 
 def _extended(datagram: bytes, nibble: int, at: int) -> tuple[int, int]:
