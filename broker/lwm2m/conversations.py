@@ -28,6 +28,9 @@ from broker.statistics import Statistics
 from wire.coap import Event, Failed, Failure, Request, Response
 
 REPORTS = ("19", "0", "0")
+OBSERVED = Message(code=Code.GET, uri_path=REPORTS, observe=0, accept=ContentFormat.OCTETSTREAM).opt
+"""The options of what every device is asked, made once: nobody changes them."""
+
 CODES = {Reason.BAD_REQUEST: Code.BAD_REQUEST, Reason.UNSUPPORTED_VERSION: Code.PRECONDITION_FAILED}
 
 
@@ -189,7 +192,8 @@ class Conversations:
         """Ask a device that is new at this peer for its reports, once it has its answer."""
         registration = peer.registration
         if registration is not None and not peer.observing and self._registrations.of(registration.device_id):
-            wanted = Message(code=Code.GET, uri_path=REPORTS, observe=0, accept=ContentFormat.OCTETSTREAM)
+            wanted = Message(code=Code.GET)
+            wanted.opt = OBSERVED
             peer.observing = peer.coap.request(wanted, now)
 
     def _reported(self, peer: Peer, message: Message, now: float) -> None:
