@@ -11,6 +11,7 @@ from typing import Any
 
 from OpenSSL import SSL
 
+from wire.dtls.cookies import hello_verify_request, lacks_cookie
 from wire.dtls.engine import PSK_ON_CLIENT, PSK_ON_SERVER, Engine, ffi, lib, new_room
 from wire.dtls.session import Session
 
@@ -36,17 +37,18 @@ class Server:
         self._key_of = key_of
         self._context = _context(SSL.DTLS_SERVER_METHOD)
         self._callback = _install(PSK_ON_SERVER, self._context, ffi.callback(ON_SERVER, self._psk, error=NO_KEY))
-
-        def cookie(connection: SSL.Connection) -> bytes:
-            return blake2b(repr(connection.get_app_data()).encode(), key=cookie_key, digest_size=COOKIE).digest()
-
-        self._context.set_cookie_generate_callback(cookie)
-        self._context.set_cookie_verify_callback(lambda one, returned: hmac.compare_digest(cookie(one), returned))
+        self._cookie_key = cookie_key
+        self._context.set_cookie_generate_callback(lambda one: self._cookie_of(one.get_app_data()))
+        self._context.set_cookie_verify_callback(
+            lambda one, returned: hmac.compare_digest(self._cookie_of(one.get_app_data()), returned)
+        )
         self._room = new_room()
         self._listener: Engine | None = None
 
     def answer_hello(self, datagram: bytes, peer: object) -> tuple[Session | None, list[bytes]]:
         """Take a ClientHello: return the session of a client that has returned its cookie, or else what to answer."""
+        if lacks_cookie(datagram):
+            return None, [hello_verify_request(datagram, self._cookie_of(peer))]
         listener = self._listener = self._listener or self._new_listener()
         listener.connection.set_app_data(peer)
         listener.put(datagram)
@@ -61,6 +63,9 @@ class Server:
         session = Session(listener, self, is_server=True)
         session.start()
         return session, session.take()
+
+    def _cookie_of(self, peer: object) -> bytes:
+        return blake2b(repr(peer).encode(), key=self._cookie_key, digest_size=COOKIE).digest()
 
     def _new_listener(self) -> Engine:
         listener = Engine(self._context, self._room)
