@@ -81,7 +81,8 @@ def _announce(platform: Platform) -> None:
         "run": platform.run,
         "http": {"host": host, "port": platform.http_port},
         "mqtt": {"host": host, "port": platform.mqtt_port},
-        **{name: {"host": host, "port": port} for name, port in platform.coap_ports.items()},
+        **{name: {"host": host, "port": port} for name, port in platform.more_ports.items()},
+        **({"ca": str(platform.ca)} if platform.ca else {}),
     }
     complain(NOTICE)
     sys.stdout.write(orjson.dumps(ready).decode() + "\n")
@@ -125,6 +126,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--mqtt-port", type=int, default=1883, help="0 = any free port")
     add("--http-port", type=int, default=8080, help="0 = any free port")
+    add("--mqtts-port", type=int, help="serve MQTT over TLS; 0 = any free port")
+    add("--tls-cert", type=Path, dest="tls_certificate", metavar="PATH", help="its certificate, and those above it")
+    add("--tls-key", type=Path, metavar="PATH", help="the key; without both, an authority of our own vouches for us")
     add("--coap-port", type=int, help="serve NB-IoT devices in the clear; 0 = any free port")
     add("--coaps-port", type=int, help="serve NB-IoT devices over DTLS; 0 = any free port")
     add("--db", type=Path, metavar="PATH", help="SQLite file; without it nothing is kept")

@@ -4,10 +4,13 @@ import asyncio
 import os
 import secrets
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -72,7 +75,8 @@ class Platform:
         self.stop_asked = asyncio.Event()
         self.mqtt_port = 0
         self.http_port = 0
-        self.coap_ports: dict[str, int] = {}
+        self.more_ports: dict[str, int] = {}
+        self.ca: Path | None = None
         self._clock = clock or SystemClock()
         self._open = AsyncExitStack()
 
@@ -90,6 +94,7 @@ class Platform:
     async def _start(self, opening: AsyncExitStack) -> None:
         """Open everything in the order of need; the stack closes it in the opposite order."""
         mqtt_socket, http_socket = self._bind(opening)
+        secure = self._bind_mqtts(opening)
         ground = self._lay_ground(opening)
         tasks = await _open_tasks(opening)
         pushes = StatusPushes(
@@ -106,7 +111,7 @@ class Platform:
         await self._serve_http(opening, services, http_socket)
         opening.callback(ground.journal.end_following)
         listener = Listener(self.settings, gate, ground.journal, ground.statistics, self._clock)
-        await _serve_devices(opening, listener, mqtt_socket, pushes)
+        await _serve_devices(opening, listener, mqtt_socket, secure, pushes)
         await self._serve_lwm2m(opening, services)
         services.loop_lag.start()
         opening.callback(services.loop_lag.stop)
@@ -118,6 +123,22 @@ class Platform:
         http = opening.enter_context(sockets.listen(host, self.settings.http_port, "HTTP"))
         self.mqtt_port, self.http_port = sockets.port_of(mqtt), sockets.port_of(http)
         return mqtt, http
+
+    def _bind_mqtts(self, opening: AsyncExitStack) -> tuple[socket.socket, ssl.SSLContext] | None:
+        """Take the port of MQTT over TLS, if it is to be served, and have a certificate for it."""
+        settings = self.settings
+        if settings.mqtts_port is None:
+            return None
+        from broker.certificates import made_in, server_context  # slow to import, and only TLS needs it
+
+        certificate, key = settings.tls_certificate, settings.tls_key
+        if certificate is None or key is None:
+            folder = settings.tls_folder or Path(opening.enter_context(TemporaryDirectory(prefix="keyturn-tls-")))
+            self.ca, certificate, key = made_in(folder, settings.host, self._clock.utc())
+        context = server_context(certificate, key)
+        listening = opening.enter_context(sockets.listen(settings.host, settings.mqtts_port, "MQTT over TLS"))
+        self.more_ports["mqtts"] = sockets.port_of(listening)
+        return listening, context
 
     def _lay_ground(self, opening: AsyncExitStack) -> Ground:
         """Open the journal and the registry."""
@@ -156,7 +177,8 @@ class Platform:
             run=self.run,
             host=settings.host,
             mqtt_port=self.mqtt_port,
-            coap_ports=self.coap_ports,
+            more_ports=self.more_ports,
+            ca=None if self.ca is None else self.ca.read_text(),
             callers=Callers(settings.token, settings.key, clock),
             tenant=Tenant(settings.project_id, settings.instance_id),
             ids=ground.ids,
@@ -199,9 +221,9 @@ class Platform:
         )
         opening.callback(lwm2m.stop)
         if settings.coap_port is not None:
-            self.coap_ports["coap"] = await lwm2m.serve_plain(settings.host, settings.coap_port)
+            self.more_ports["coap"] = await lwm2m.serve_plain(settings.host, settings.coap_port)
         if settings.coaps_port is not None:
-            self.coap_ports["coaps"] = await lwm2m.serve_secure(settings.host, settings.coaps_port)
+            self.more_ports["coaps"] = await lwm2m.serve_secure(settings.host, settings.coaps_port)
         lwm2m.sweep_every(settings.sweep_s)
 
     async def _serve_http(self, opening: AsyncExitStack, services: Services, listening: socket.socket) -> None:
@@ -223,10 +245,14 @@ class Platform:
 
 
 async def _serve_devices(
-    opening: AsyncExitStack, listener: Listener, listening: socket.socket, pushes: StatusPushes
+    opening: AsyncExitStack,
+    listener: Listener,
+    listening: socket.socket,
+    secure: tuple[socket.socket, ssl.SSLContext] | None,
+    pushes: StatusPushes,
 ) -> None:
     """Let devices in; at the end nobody is told that they are cut: it is no news of a device that the platform ends."""
-    await listener.start(listening)
+    await listener.start(listening, secure)
     opening.push_async_callback(listener.stop)
     opening.push_async_callback(pushes.close)
 

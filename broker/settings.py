@@ -18,6 +18,8 @@ KEY_ID = re.compile(r"[!-+\-.0-~]+")
 class Settings:
     """Settings of one platform; a port 0 means any free one, `db` None keeps the registry in memory.
 
+    An MQTTS port None is not served. Its certificate is `tls_certificate` with `tls_key`, PEM files, or else one of an
+    authority of our own, kept beside `db`.
     A CoAP port None is not served: NB-IoT devices speak in the clear on the first and over DTLS on the second.
 
     `strict_dtls` ends a DTLS session with the secret that it was made with, and not at its device's next handshake.
@@ -34,6 +36,9 @@ class Settings:
     host: str = "127.0.0.1"
     mqtt_port: int = 1883
     http_port: int = 8080
+    mqtts_port: int | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     coap_port: int | None = None
     coaps_port: int | None = None
     db: Path | None = None
@@ -76,12 +81,15 @@ class Settings:
     stop_grace_s: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("mqtt_port", "http_port", "coap_port", "coaps_port"):
+        for name in ("mqtt_port", "http_port", "mqtts_port", "coap_port", "coaps_port"):
             port = getattr(self, name)
             _require(port is None or 0 <= port <= 65_535, f"{name} is {port}, expected 0 to 65535")
+        for one, other in (("mqtt_port", "http_port"), ("mqtt_port", "mqtts_port"), ("http_port", "mqtts_port")):
+            port = getattr(self, one)
+            _require(not port or port != getattr(self, other), f"{one} and {other} are both {port}, expected two ports")
         _require(
-            not self.mqtt_port or self.mqtt_port != self.http_port,
-            f"mqtt_port and http_port are both {self.mqtt_port}, expected two ports",
+            (self.tls_certificate is None) == (self.tls_key is None),
+            "tls_certificate and tls_key belong together, expected both or none",
         )
         _require(
             not self.coap_port or self.coap_port != self.coaps_port,
@@ -93,6 +101,11 @@ class Settings:
         )
         self._check_callers()
         self._check_ranges()
+
+    @property
+    def tls_folder(self) -> Path | None:
+        """Where the authority of our own is kept: beside the database, if there is one."""
+        return None if self.db is None else self.db.with_name(f"{self.db.name}.tls")
 
     @property
     def key(self) -> AccessKey | None:

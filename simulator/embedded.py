@@ -54,7 +54,7 @@ async def in_loop_platform(journal: Path | None = None, *, coap: bool = False) -
     settings = Settings(mqtt_port=0, http_port=0, coap_port=port, coaps_port=port, journal=journal)
     async with Platform(settings) as platform:
         api = f"http://127.0.0.1:{platform.http_port}"
-        ports = {"mqtt": platform.mqtt_port, **platform.coap_ports}
+        ports = {"mqtt": platform.mqtt_port, **platform.more_ports}
         endpoints = Endpoints(**{scheme: Endpoint("127.0.0.1", port) for scheme, port in ports.items()})
         yield EmbeddedPlatform(api, endpoints, os.getpid())
 

@@ -47,7 +47,9 @@ class Admission:
 
     def connect(self, link: Link, packet: Connect) -> None:
         terms = terms_of(packet)
-        request = ConnectRequest(packet.client_id, packet.username, packet.password, packet.keepalive)
+        request = ConnectRequest(
+            packet.client_id, packet.username, packet.password, packet.keepalive, secure=link.is_secure
+        )
         verdict = decide(self._registry, request, self._clock.utc(), self._policy)
         if isinstance(verdict, Accepted):
             verdict = self._beyond_our_offer(packet, terms, verdict) or verdict

@@ -7,12 +7,14 @@ journal does not hold. An idle connection costs no task and no timer; one sweep 
 import asyncio
 import math
 import socket
+import ssl
 import traceback
 from contextlib import suppress
 from typing import Protocol, cast
 
 from broker.access.answers import farewell
 from broker.access.connection import Phase, Request, ServerConnection
+from broker.access.tls import TlsChannel, TlsFailed
 from broker.clock import Clock
 from broker.complaints import complain
 from broker.journal import Journal
@@ -59,20 +61,26 @@ class Listener:
         self.is_stopping = False
         self._to_write: list[Link] = []
         self._all_gone = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def start(self, listening: socket.socket) -> None:
-        self._server = await self.loop.create_server(lambda: Link(self), sock=listening, backlog=BACKLOG)
+    async def start(self, listening: socket.socket, secure: tuple[socket.socket, ssl.SSLContext] | None = None) -> None:
+        """Take clients in the clear, and others over TLS."""
+        self._servers.append(await self.loop.create_server(lambda: Link(self), sock=listening, backlog=BACKLOG))
+        if secure is not None:
+            sock, context = secure
+            made = self.loop.create_server(lambda: Link(self, TlsChannel(context)), sock=sock, backlog=BACKLOG)
+            self._servers.append(await made)
         self._sweeper = self.loop.call_later(self.settings.sweep_s, self._sweep)
 
     async def stop(self) -> None:
         """Take no more clients, cut everybody, and wait until the last bytes are out."""
-        if self._server is None or self._sweeper is None:
+        if self._sweeper is None:
             return
         self.is_stopping = True
         self._sweeper.cancel()
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for link in list(self.links):
             link.cut(Ending.STOPPING)
         for _ in range(TURNS_TO_A_LINK):
@@ -116,14 +124,16 @@ class Link(asyncio.Protocol):
         "_listener",
         "_patience_s",
         "_timer",
+        "_tls",
         "_transport",
         "deadline",
         "peer",
         "session",
     )
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, tls: TlsChannel | None = None) -> None:
         self._listener = listener
+        self._tls = tls
         self._conversation = ServerConnection(listener.settings.max_packet_body)
         self._transport: asyncio.Transport | None = None
         self._due: list[bytes] | None = None
@@ -147,10 +157,15 @@ class Link(asyncio.Protocol):
         listener = self._listener
         listener.statistics.bytes_in += len(data)
         try:
+            if self._tls is not None and not (data := self._decrypted(self._tls, data)):
+                return
             self._conversation.feed(data)
             while (request := self._conversation.next_request()) is not None:
                 self.deadline = listener.clock.now() + self._patience_s
                 listener.handler.handle(self, request)
+        except TlsFailed as error:
+            listener.journal.write("tls_failed", peer=self.peer, reason=error.reason)
+            self.cut(Ending.PROTOCOL_ERROR)
         except UnsupportedVersion as error:
             listener.handler.refuse_version(self, error.level)
         except ProtocolError as error:
@@ -162,6 +177,21 @@ class Link(asyncio.Protocol):
                 listener.handler.refuse_unavailable(self, self._conversation.level)
             else:
                 self.cut(Ending.INTERNAL_ERROR)
+
+    @property
+    def is_secure(self) -> bool:
+        return self._tls is not None
+
+    def _decrypted(self, tls: TlsChannel, data: bytes) -> bytes:
+        """Read what the client says over TLS; its handshake is answered at once, and its end is the stream's."""
+        try:
+            said = tls.receive(data)
+        finally:
+            if self._transport is not None and (answer := tls.take()):
+                self._transport.write(answer)
+        if tls.has_ended and not said:
+            self.cut(Ending.CONNECTION_LOST)
+        return said
 
     def eof_received(self) -> None:
         self.cut(Ending.CONNECTION_LOST)
@@ -220,6 +250,7 @@ class Link(asyncio.Protocol):
             return
         if due:
             data = b"".join(due)
+            data = data if self._tls is None else self._tls.encrypt(data)
             self._listener.statistics.bytes_out += len(data)
             self._transport.write(data)
         if self._conversation.phase is Phase.CLOSED:
@@ -243,6 +274,8 @@ class Link(asyncio.Protocol):
         """
         if self._timer is not None:
             return
+        if self._tls is not None:
+            transport.write(self._tls.goodbye())
         with suppress(OSError):  # the client may have gone already
             transport.write_eof()
         self._timer = self._listener.loop.call_later(self._listener.settings.stuck_s, self._linger)

@@ -20,12 +20,16 @@ class Address(BaseModel):
 
 
 class Description(BaseModel):
+    """`ca` is the certificate of the authority that vouches for the platform, if it is the platform's own (PEM)."""
+
     name: Literal["keyturn"]
     version: str
     run: str
     mqtt: Address
+    mqtts: Address | None
     coap: Address | None
     coaps: Address | None
+    ca: str | None
     devices: int
     sessions: int
     journal_records: int
@@ -68,8 +72,8 @@ def description(services: Services) -> dict[str, object]:
         "version": VERSION,
         "run": services.run,
         "mqtt": _address(services, services.mqtt_port),
-        "coap": _address(services, services.coap_ports.get("coap")),
-        "coaps": _address(services, services.coap_ports.get("coaps")),
+        **{scheme: _address(services, services.more_ports.get(scheme)) for scheme in ("mqtts", "coap", "coaps")},
+        "ca": services.ca,
         "devices": len(services.registry),
         "sessions": len(services.sessions),
         "journal_records": services.journal.written,

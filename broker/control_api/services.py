@@ -25,14 +25,16 @@ from broker.stored import StoredStates
 class Services:
     """The platform's parts, as the HTTP side sees them; `ids` yields a new request id each time.
 
-    `coap_ports` are those that are served, by their schemes coap and coaps.
+    `more_ports` are those that are served beside, by their schemes mqtts, coap and coaps; `ca` is the certificate of
+    our own authority, if it vouches for us (PEM).
     `answer_timeout_s` is how long a caller of the vendor's API waits for a device's answer.
     """
 
     run: str
     host: str
     mqtt_port: int
-    coap_ports: Mapping[str, int]
+    more_ports: Mapping[str, int]
+    ca: str | None
     callers: Callers
     tenant: Tenant
     ids: Iterator[str]

@@ -24,7 +24,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 async def register(rig: Rig, built_on: str, key: bytes, endpoint: str = IMEI) -> None:
-    url = f"coaps://127.0.0.1:{rig.platform.coap_ports['coaps']}/rd?ep={endpoint}&lt=60&lwm2m=1.1&b=U"
+    url = f"coaps://127.0.0.1:{rig.platform.more_ports['coaps']}/rd?ep={endpoint}&lt=60&lwm2m=1.1&b=U"
     client = f"coap-client-{built_on}"
     links = ("-t", "40", "-e", "</19/0>,</19/1>")
     await run(client, "-B", "3", "-m", "post", *links, "-u", endpoint, "-k", key.decode(), url)
@@ -43,7 +43,7 @@ async def test_libcoap_registers_over_dtls_and_no_more_with_the_key_of_before_a_
 
 
 async def test_libcoap_in_the_clear_reads_the_refusal_of_an_unknown_device(rig: Rig) -> None:
-    port = rig.platform.coap_ports["coap"]
+    port = rig.platform.more_ports["coap"]
     printed = await run("coap-client-notls", "-B", "3", "-m", "post", f"coap://127.0.0.1:{port}/rd?ep=nobody")
     assert "4.03" in printed
 
@@ -72,7 +72,7 @@ async def test_aiocoap_as_a_device_is_observed_on_its_own_port_and_its_reports_a
     site.add_resource(["19", "0", "0"], reports)
     context = await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", 0), transports=["udp6"])
     try:
-        url = f"coap://127.0.0.1:{rig.platform.coap_ports['coap']}/rd?ep={IMEI}&lt=60&lwm2m=1.0&b=UQ"
+        url = f"coap://127.0.0.1:{rig.platform.more_ports['coap']}/rd?ep={IMEI}&lt=60&lwm2m=1.0&b=UQ"
         async with asyncio.timeout(PATIENCE_S):
             request = aiocoap.Message(code=aiocoap.POST, uri=url, content_format=40, payload=b"</19/0>,</19/1>")
             answer = await context.request(request).response
@@ -84,7 +84,7 @@ async def test_aiocoap_as_a_device_is_observed_on_its_own_port_and_its_reports_a
             await rig.record("uplink", device=IMEI, first=seq)
         async with asyncio.timeout(PATIENCE_S):
             location = "/".join(answer.opt.location_path)
-            base = f"coap://127.0.0.1:{rig.platform.coap_ports['coap']}/{location}"
+            base = f"coap://127.0.0.1:{rig.platform.more_ports['coap']}/{location}"
             assert (
                 await context.request(aiocoap.Message(code=aiocoap.DELETE, uri=base)).response
             ).code.dotted == "2.02"

@@ -51,7 +51,7 @@ def answer(mid: int, **more: object) -> bytes:
 async def test_commands_wait_for_the_registration_and_go_in_their_order_once(rig: Rig) -> None:
     ids = [await create(rig, number) for number in range(3)]
     assert (await status(rig, ids[0]))["status"] == "PENDING"
-    async with nb_device(rig.platform.coap_ports["coaps"], "m1") as device:
+    async with nb_device(rig.platform.more_ports["coaps"], "m1") as device:
         assert await device.handshake()
         await device.register("m1")
         bodies = await written(device, 3)
@@ -69,7 +69,7 @@ async def test_commands_wait_for_the_registration_and_go_in_their_order_once(rig
 
 
 async def test_command_to_a_device_that_listens_goes_at_once(rig: Rig) -> None:
-    async with nb_device(rig.platform.coap_ports["coap"]) as device:
+    async with nb_device(rig.platform.more_ports["coap"]) as device:
         await device.register("m1")
         command_id = await create(rig, 7)
         (body,) = await written(device, 1)
@@ -78,7 +78,7 @@ async def test_command_to_a_device_that_listens_goes_at_once(rig: Rig) -> None:
 
 
 async def test_sleeping_device_gets_its_command_when_it_wakes_up(rig: Rig, clock: FakeClock) -> None:
-    async with nb_device(rig.platform.coap_ports["coap"]) as device:
+    async with nb_device(rig.platform.more_ports["coap"]) as device:
         location = await device.register("m1", "&lt=86400&b=UQ")
         assert (await device.request(Code.POST, location)).code is Code.CHANGED
         clock.advance(94)
@@ -90,7 +90,7 @@ async def test_sleeping_device_gets_its_command_when_it_wakes_up(rig: Rig, clock
 
 
 async def test_answer_to_nothing_and_junk_change_nothing(rig: Rig) -> None:
-    async with nb_device(rig.platform.coap_ports["coap"]) as device:
+    async with nb_device(rig.platform.more_ports["coap"]) as device:
         await device.register("m1")
         command_id = await create(rig, 7)
         (body,) = await written(device, 1)
@@ -105,7 +105,7 @@ async def test_answer_to_nothing_and_junk_change_nothing(rig: Rig) -> None:
 
 
 async def test_command_that_the_device_refuses_has_failed(rig: Rig) -> None:
-    async with nb_device(rig.platform.coap_ports["coap"]) as device:
+    async with nb_device(rig.platform.more_ports["coap"]) as device:
         await device.register("m1")
         device.answers[Code.PUT] = Code.METHOD_NOT_ALLOWED
         command_id = await create(rig, 7)

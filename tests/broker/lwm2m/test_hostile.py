@@ -47,7 +47,7 @@ async def written(at: NbDevice) -> int:
 async def test_internal_error_loses_one_datagram_and_is_counted(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_secure: bool
 ) -> None:
-    port = rig.platform.coap_ports["coaps" if is_secure else "coap"]
+    port = rig.platform.more_ports["coaps" if is_secure else "coap"]
     async with (
         nb_device(port, "m1" if is_secure else None) as broken,
         nb_device(port, "m2" if is_secure else None) as well,
@@ -82,7 +82,7 @@ async def test_who_registers_and_leaves_from_everywhere_is_forgotten(rig: Rig, m
     monkeypatch.setattr(PlainPort, "take", spy)
     async with AsyncExitStack() as open_sockets:  # all at once, lest the kernel gives a port twice
         for _ in range(STRANGERS + 20):
-            one = await open_sockets.enter_async_context(nb_device(rig.platform.coap_ports["coap"]))
+            one = await open_sockets.enter_async_context(nb_device(rig.platform.more_ports["coap"]))
             location = await one.register("m1")
             assert (await one.request(Code.DELETE, location)).code is Code.DELETED
     (port,) = seen
@@ -91,7 +91,7 @@ async def test_who_registers_and_leaves_from_everywhere_is_forgotten(rig: Rig, m
 
 async def test_two_devices_at_one_address_take_each_others_place(rig: Rig) -> None:
     """Else the first one's end would deafen the second, and the second would get the first one's commands."""
-    async with nb_device(rig.platform.coap_ports["coap"]) as shared:
+    async with nb_device(rig.platform.more_ports["coap"]) as shared:
         await shared.register("m1")
         await shared.register("m2")
         command_id = await create(rig, {})
@@ -102,7 +102,7 @@ async def test_two_devices_at_one_address_take_each_others_place(rig: Rig) -> No
 
 
 async def test_command_is_not_written_into_another_devices_session(rig: Rig) -> None:
-    async with nb_device(rig.platform.coap_ports["coaps"], "m1") as first:
+    async with nb_device(rig.platform.more_ports["coaps"], "m1") as first:
         assert await first.handshake()
         await first.register("m1")
         first.asked.clear()
@@ -115,7 +115,7 @@ async def test_command_is_not_written_into_another_devices_session(rig: Rig) -> 
 
 async def test_session_outlives_its_registration_for_a_while(rig: Rig, clock: FakeClock) -> None:
     """A sweep that ends a session on which nobody ever registered leaves alone one that is as old, and was used."""
-    coaps = rig.platform.coap_ports["coaps"]
+    coaps = rig.platform.more_ports["coaps"]
     async with nb_device(coaps, "m1") as one, nb_device(coaps, "m2") as idle:
         assert await one.handshake()
         location = await one.register("m1")
@@ -129,7 +129,7 @@ async def test_session_outlives_its_registration_for_a_while(rig: Rig, clock: Fa
 
 
 async def test_device_that_becomes_one_of_mqtt_is_registered_no_longer(rig: Rig) -> None:
-    async with nb_device(rig.platform.coap_ports["coap"]) as one:
+    async with nb_device(rig.platform.more_ports["coap"]) as one:
         await one.register("m1")
         await rig.provision("m1", protocol="mqtt")
         await rig.record("unregistered", device="m1", reason="protocol_changed")
@@ -137,7 +137,7 @@ async def test_device_that_becomes_one_of_mqtt_is_registered_no_longer(rig: Rig)
 
 
 async def test_answer_that_is_nested_too_deeply_still_counts(rig: Rig) -> None:
-    async with nb_device(rig.platform.coap_ports["coap"]) as one:
+    async with nb_device(rig.platform.more_ports["coap"]) as one:
         await one.register("m1")
         command_id = await create(rig, {})
         mid = await written(one)
@@ -148,7 +148,7 @@ async def test_answer_that_is_nested_too_deeply_still_counts(rig: Rig) -> None:
 
 @pytest.mark.parametrize("scheme", ["coap", "coaps"])
 async def test_command_that_fits_into_no_datagram_fails_and_the_next_goes(rig: Rig, scheme: str) -> None:
-    async with nb_device(rig.platform.coap_ports[scheme], "m1" if scheme == "coaps" else None) as one:
+    async with nb_device(rig.platform.more_ports[scheme], "m1" if scheme == "coaps" else None) as one:
         if scheme == "coaps":
             assert await one.handshake()
         await one.register("m1")

@@ -41,7 +41,7 @@ async def test_nothing_is_acknowledged_that_the_journal_does_not_hold(tmp_path: 
 async def test_command_whose_write_is_lost_is_written_again(tmp_path: Path) -> None:
     async with running(tmp_path, coap_port=0) as rig:
         await rig.provision("m1", protocol="coap", primary=KEY, secondary=None)
-        async with nb_device(rig.platform.coap_ports["coap"]) as device:
+        async with nb_device(rig.platform.more_ports["coap"]) as device:
             location = await device.register("m1")
             assert (await device.request(Code.POST, location)).code is Code.CHANGED
             device.to_lose = 1

@@ -20,11 +20,11 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 def plain(rig: Rig) -> int:
-    return rig.platform.coap_ports["coap"]
+    return rig.platform.more_ports["coap"]
 
 
 def secure(rig: Rig) -> int:
-    return rig.platform.coap_ports["coaps"]
+    return rig.platform.more_ports["coaps"]
 
 
 async def code_of(device: NbDevice, query: str) -> str:
@@ -203,9 +203,9 @@ async def test_what_is_not_offered_is_said_so(rig: Rig, code: Code, path: str) -
     assert answer.code in (Code.METHOD_NOT_ALLOWED, Code.NOT_FOUND)
 
 
-async def test_platform_without_coap_ports_serves_none(tmp_path: Path) -> None:
+async def test_platform_without_more_ports_serves_none(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
-        assert rig.platform.coap_ports == {}
+        assert rig.platform.more_ports == {}
 
 
 async def test_status_follows_how_long_a_device_is_silent(tmp_path: Path) -> None:

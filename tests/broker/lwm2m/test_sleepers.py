@@ -32,7 +32,7 @@ async def rig(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Rig]:
 
 
 def plain(rig: Rig) -> int:
-    return rig.platform.coap_ports["coap"]
+    return rig.platform.more_ports["coap"]
 
 
 async def create(rig: Rig, number: int, **more: object) -> str:
@@ -216,7 +216,7 @@ async def test_command_waits_for_the_next_registration_when_one_ends(rig: Rig) -
 
 
 async def test_command_is_not_written_into_a_session_that_is_over(rig: Rig) -> None:
-    async with nb_device(rig.platform.coap_ports["coaps"], "m1") as device:
+    async with nb_device(rig.platform.more_ports["coaps"], "m1") as device:
         assert await device.handshake()
         location = await device.register("m1", SLEEPY)
         device.asleep = True

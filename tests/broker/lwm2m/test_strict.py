@@ -21,7 +21,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 def secure(rig: Rig) -> int:
-    return rig.platform.coap_ports["coaps"]
+    return rig.platform.more_ports["coaps"]
 
 
 async def registrations(rig: Rig) -> list[str]:
@@ -95,7 +95,7 @@ async def test_session_that_ended_before_is_not_cut(rig: Rig) -> None:
 
 
 async def test_registration_in_the_clear_rests_on_no_secret(rig: Rig) -> None:
-    async with nb_device(rig.platform.coap_ports["coap"]) as device:
+    async with nb_device(rig.platform.more_ports["coap"]) as device:
         location = await device.register("m1")
         await rig.reset("m1", secret=NEW_KEY, force_disconnect=True)
         assert (await device.request(Code.POST, location)).code is Code.CHANGED
