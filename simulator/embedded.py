@@ -8,11 +8,11 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import orjson
 
@@ -42,28 +42,30 @@ class EmbeddedPlatform:
 
 
 @asynccontextmanager
-async def in_loop_platform(journal: Path | None = None, *, coap: bool = False) -> AsyncIterator[EmbeddedPlatform]:
+async def in_loop_platform(
+    journal: Path | None = None, schemes: Set[str] = frozenset()
+) -> AsyncIterator[EmbeddedPlatform]:
     """Run the platform in this very loop, for tests: up in milliseconds, on free loopback ports, nothing kept.
 
-    `coap`: it serves NB-IoT devices too.
+    `schemes`: what it serves beside mqtt, of mqtts, coap and coaps.
     """
     from broker.server import Platform  # the web framework takes a while to import
     from broker.settings import Settings
 
-    port = 0 if coap else None
-    settings = Settings(mqtt_port=0, http_port=0, coap_port=port, coaps_port=port, journal=journal)
-    async with Platform(settings) as platform:
+    more: dict[str, Any] = {f"{scheme}_port": 0 for scheme in schemes - {"mqtt"}}
+    async with Platform(Settings(mqtt_port=0, http_port=0, journal=journal, **more)) as platform:
         api = f"http://127.0.0.1:{platform.http_port}"
         ports = {"mqtt": platform.mqtt_port, **platform.more_ports}
-        endpoints = Endpoints(**{scheme: Endpoint("127.0.0.1", port) for scheme, port in ports.items()})
+        told = {scheme: {"host": "127.0.0.1", "port": port} for scheme, port in ports.items()}
+        endpoints = Endpoints.told(told, platform.ca.read_text() if platform.ca else None)
         yield EmbeddedPlatform(api, endpoints, os.getpid())
 
 
 @asynccontextmanager
-async def child_platform(journal: Path, *, coap: bool = False) -> AsyncIterator[EmbeddedPlatform]:
+async def child_platform(journal: Path, schemes: Set[str] = frozenset()) -> AsyncIterator[EmbeddedPlatform]:
     """Run the platform in a child process on free loopback ports; it ends when we do, even if we are killed.
 
-    `coap`: it serves NB-IoT devices too.
+    `schemes`: what it serves beside mqtt, of mqtts, coap and coaps.
 
     Its database lives in a temporary folder, because it holds secrets; its journal, which does not, is kept.
     """
@@ -72,7 +74,7 @@ async def child_platform(journal: Path, *, coap: bool = False) -> AsyncIterator[
             sys.executable,
             *("-m", "broker", "--mqtt-port", "0", "--http-port", "0", "--parent-pipe"),
             *("--db", str(Path(folder) / "platform.db"), "--journal", str(journal)),
-            *(("--coap-port", "0", "--coaps-port", "0") if coap else ()),
+            *(word for scheme in schemes - {"mqtt"} for word in (f"--{scheme}-port", "0")),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=words,
@@ -90,11 +92,15 @@ async def _ready(process: asyncio.subprocess.Process, words: TextIO) -> Embedded
         async with asyncio.timeout(READY_TIMEOUT_S):
             line = await process.stdout.readline()
         ready = orjson.loads(line)
-        api, endpoints = ready["http"], Endpoints.told(ready)
+        api, endpoints = ready["http"], Endpoints.told(ready, _text(ready.get("ca")))
     except (TimeoutError, orjson.JSONDecodeError, KeyError) as error:
         words.seek(0)
         raise PlatformFailed(f"the embedded platform did not start: {words.read().strip() or error}") from error
     return EmbeddedPlatform(f"http://{api['host']}:{api['port']}", endpoints, process.pid)
+
+
+def _text(path: str | None) -> str | None:
+    return None if path is None else Path(path).read_text()
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -24,7 +24,7 @@ from simulator.links.link import Endpoint, Endpoints
 from simulator.scenario.flow import until
 from simulator.scenario.model import Platform
 
-DEFAULT_PORTS = {"mqtt": 1883, "coap": 5683, "coaps": 5684}
+DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "coap": 5683, "coaps": 5684}
 COLLECT_TIMEOUT_S = 10.0
 RECONNECT_S = 0.25
 BROKER_TIMEOUT_S = 5.0
@@ -55,7 +55,7 @@ async def open_target(
     `clock` dates signed calls, and is the machine's unless it is given.
     """
     if platform.kind == "embedded":
-        started = child_platform(folder / "platform.jsonl", coap=schemes != {"mqtt"})
+        started = child_platform(folder / "platform.jsonl", schemes)
         async with started as child, Control(child.api) as control:
             yield Target(child.endpoints, control, ours=control)
         return
@@ -70,7 +70,8 @@ async def open_target(
         if not ours and not owned:
             raise UsageError(f"{platform.api}: {NOT_OURS}")
         told = about.body if ours else {}
-        endpoints = Endpoints(**{scheme: await _endpoint(platform, scheme, told.get(scheme)) for scheme in schemes})
+        found = {scheme: await _endpoint(platform, scheme, told.get(scheme)) for scheme in schemes}
+        endpoints = Endpoints(**found, ca=_certificates(platform, told))
         if not ours:
             yield Target(endpoints, control)
             return
@@ -114,12 +115,22 @@ async def _endpoint(platform: Platform, scheme: str, told: dict[str, Any] | None
         host, port = told["host"], told["port"]
     else:
         raise UsageError(f"the platform tells no address for {scheme}: give platform.{scheme}")
-    kind = socket.SOCK_STREAM if scheme == "mqtt" else socket.SOCK_DGRAM
+    kind = socket.SOCK_STREAM if scheme.startswith("mqtt") else socket.SOCK_DGRAM
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
     except socket.gaierror as error:
         raise PlatformUnreachable(f"{host}: {error.strerror}") from error
-    return Endpoint(str(found[0][4][0]), port)
+    return Endpoint(str(found[0][4][0]), port, host)
+
+
+def _certificates(platform: Platform, told: dict[str, Any]) -> str | None:
+    """Who vouches for the platform: whom the scenario names, or the platform itself if it is one of ours."""
+    if platform.ca is None:
+        return told.get("ca")
+    try:
+        return platform.ca.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{platform.ca}: cannot be read as text: {error}") from error
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Builds what a scenario asks for: identities, devices, fleets; and provisions them."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,8 +25,9 @@ from simulator.identities import read_identities
 from simulator.journal import Journal
 from simulator.ledger import Identity, Ledger
 from simulator.links.engines import engine_named, lwm2m_engine
-from simulator.links.link import Endpoints, LinkEngine, LinkOptions
+from simulator.links.link import Endpoint, Endpoints, LinkEngine, LinkOptions
 from simulator.links.lwm2m.options import Lwm2mOptions, Sleep
+from simulator.links.tls import trusting
 from simulator.scenario.fleets import Fleet as FleetModel
 from simulator.scenario.fleets import Telemetry as TelemetryModel
 from simulator.scenario.model import Scenario
@@ -145,12 +147,13 @@ def fleet_identities(name: str, settings: FleetModel, ledger: Ledger) -> list[Id
 
 def registered_as(settings: FleetModel, identity: Identity) -> Identity:
     """Make a device one of its fleet's protocol. UsageError for a secret that cannot be a key."""
+    secure = settings.scheme in ("mqtts", "coaps")
     if settings.protocol == "mqtt":
-        return identity
+        return replace(identity, secure_access=True) if secure else identity
     if not is_psk(identity.primary):
         why = "expected 8 to 32 hexadecimal digits, an even number of them, as the secret of an LwM2M device"
         raise UsageError(f"{settings.devices}: device {identity.device_id}: bad primary secret, {why}")
-    return replace(identity, protocol="coap", secure_access=settings.security == "psk")
+    return replace(identity, protocol="coap", secure_access=secure)
 
 
 def _fallback(settings: FleetModel, profile: Profile) -> Fallback:
@@ -161,23 +164,30 @@ def _fallback(settings: FleetModel, profile: Profile) -> Fallback:
 
 def _engine(settings: FleetModel, scheduler: Scheduler, endpoints: Endpoints) -> LinkEngine[Any]:
     """Make the engine of a fleet's links; the platform was asked for what the fleet speaks."""
+    endpoint: Endpoint | None = getattr(endpoints, settings.scheme)
+    assert endpoint is not None, "a target without it is none"
     if settings.protocol == "lwm2m":
-        endpoint = endpoints.coaps if settings.security == "psk" else endpoints.coap
-        assert endpoint is not None, "a target without it is none"
         nap = settings.sleep
         sleep = Sleep(nap.asleep, nap.awake, nap.keeps_session) if nap else None
         return lwm2m_engine(scheduler, endpoint, Lwm2mOptions(lifetime_s=settings.lifetime, sleep=sleep))
-    assert endpoints.mqtt is not None, "a target without it is none"
     level, clean = MQTT_LEVELS[settings.mqtt], settings.session == "clean"
-    options = LinkOptions(keepalive_s=int(settings.keepalive), level=level, clean=clean)
-    return engine_named(settings.link)(scheduler, endpoints.mqtt, options)
+    tls = _trusting(endpoints.ca) if settings.scheme == "mqtts" else None
+    options = LinkOptions(keepalive_s=int(settings.keepalive), level=level, clean=clean, tls=tls)
+    return engine_named(settings.link)(scheduler, endpoint, options)
+
+
+def _trusting(ca: str | None) -> ssl.SSLContext:
+    try:
+        return trusting(ca)
+    except ValueError as error:
+        raise UsageError(f"platform.ca: {error}") from error
 
 
 def _dialect(settings: FleetModel, members: Sequence[Identity]) -> Dialect[Any]:
     if settings.protocol == "mqtt":
         return MqttDialect(settings.sign)
     endpoints = {one.device_id: one.endpoint for one in members if one.endpoint != one.device_id}
-    return Lwm2mDialect(endpoints, shows_secret=settings.security == "psk")
+    return Lwm2mDialect(endpoints, shows_secret=settings.scheme == "coaps")
 
 
 def share_out(shares: Mapping[str, float], device_ids: Sequence[str], seed: int) -> dict[str, Profile]:

@@ -5,6 +5,7 @@ exactly one of `Refused`, `Unreachable` or `LinkLost` — or in silence after `c
 The terminal event comes after the link's file descriptor is gone, so that the next attempt needs no second one.
 """
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -12,30 +13,39 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 from simulator.device.events import LinkEvent
 from simulator.links.outbox import Message, Outbox
 
-SCHEMES = ("mqtt", "coap", "coaps")
+SCHEMES = ("mqtt", "mqtts", "coap", "coaps")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the platform takes devices; a resolved address, so that no attempt waits for a name server."""
+    """Where the platform takes devices; a resolved address, so that no attempt waits for a name server.
+
+    `name` is what its certificate must say, where that is not the address.
+    """
 
     host: str
     port: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The endpoints of a platform; None for what it does not serve, or nobody asked for."""
+    """The endpoints of a platform; None for what it does not serve, or nobody asked for.
+
+    `ca`: the certificates of who vouches for it (PEM); None leaves that to the machine.
+    """
 
     mqtt: Endpoint | None = None
+    mqtts: Endpoint | None = None
     coap: Endpoint | None = None
     coaps: Endpoint | None = None
+    ca: str | None = None
 
     @classmethod
-    def told(cls, words: Mapping[str, Any]) -> Self:
+    def told(cls, words: Mapping[str, Any], ca: str | None = None) -> Self:
         """Read them in what a keyturn platform tells of itself."""
         found = {scheme: words[scheme] for scheme in SCHEMES if words.get(scheme) is not None}
-        return cls(**{scheme: Endpoint(one["host"], one["port"]) for scheme, one in found.items()})
+        return cls(**{scheme: Endpoint(one["host"], one["port"]) for scheme, one in found.items()}, ca=ca)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class LinkOptions:
 
     `level`: the MQTT protocol level, 4 for 3.1.1 and 5 for 5.0. `clean`: every session begins anew; otherwise the
     platform is asked to keep it, in 5.0 for `session_expiry_s` after a link ended. `maximum_packet_size`: the bytes of
-    the largest packet that a device takes; only 5.0 can say so.
+    the largest packet that a device takes; only 5.0 can say so. `tls` verifies the platform; None speaks in the clear.
     """
 
     keepalive_s: int = 120
@@ -53,6 +63,7 @@ class LinkOptions:
     clean: bool = True
     session_expiry_s: int = 86_400
     maximum_packet_size: int | None = None
+    tls: ssl.SSLContext | None = None
 
 
 class LinkOwner(Protocol):

@@ -9,6 +9,7 @@ from simulator.links.link import Endpoint, LinkOptions
 from simulator.links.outbox import Message, as_publish
 from simulator.links.stream import Streams
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
+from simulator.links.tls import TlsSocket
 from simulator.scheduler import Scheduler, Timer, cancel
 from wire.mqtt import (
     FROM_SERVER,
@@ -32,7 +33,7 @@ class NativeEngine(TcpEngine):
         super().__init__(scheduler, endpoint, options)
         self.streams = Streams(self.loop)
 
-    def client(self, link: TcpLink, sock: socket.socket) -> "NativeClient":
+    def client(self, link: TcpLink, sock: socket.socket | TlsSocket) -> "NativeClient":
         return NativeClient(self, link, sock)
 
 
@@ -41,7 +42,7 @@ class NativeClient:
 
     __slots__ = ("_decoder", "_ended", "_keepalive", "_level", "_link", "_scheduler", "_stream", "_timer")
 
-    def __init__(self, engine: NativeEngine, link: TcpLink, sock: socket.socket) -> None:
+    def __init__(self, engine: NativeEngine, link: TcpLink, sock: socket.socket | TlsSocket) -> None:
         self._link = link
         self._scheduler = engine.scheduler
         self._level = engine.options.level

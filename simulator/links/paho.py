@@ -22,6 +22,7 @@ from simulator.links.answers import MQTT_5, disconnect_reason
 from simulator.links.greeting import max_body
 from simulator.links.outbox import Message
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
+from simulator.links.tls import TlsSocket
 from simulator.scheduler import Scheduler, Timer, cancel
 from wire.mqtt import FROM_SERVER, ConnAck, Connect, Disconnect, ProtocolError, Publish, ReasonCode
 from wire.mqtt import Properties as WireProperties
@@ -41,7 +42,7 @@ Result = TypeVar("Result")
 class PahoEngine(TcpEngine):
     """Opens links that paho talks on, to one endpoint for a fleet."""
 
-    def client(self, link: TcpLink, sock: socket.socket) -> "PahoClient":
+    def client(self, link: TcpLink, sock: socket.socket | TlsSocket) -> "PahoClient":
         return PahoClient(self, link, Line(sock))
 
 
@@ -50,7 +51,7 @@ class Line:
 
     __slots__ = ("_sock", "failure", "is_cut")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket | TlsSocket) -> None:
         self._sock = sock
         self.failure = "closed by the platform"
         self.is_cut = False
@@ -60,6 +61,10 @@ class Line:
 
     def send(self, buffer: bytes | bytearray) -> int:
         return self._unless_cut(self._sock.send, buffer)
+
+    def pending(self) -> int:
+        """How much can be read although the socket is not readable."""
+        return self._sock.pending() if isinstance(self._sock, TlsSocket) else 0
 
     def close(self) -> None:
         self._sock.close()
@@ -228,7 +233,15 @@ def _properties(connect: Connect) -> Properties:
 
 
 def _opened(client: mqtt.Client, _link: TcpLink, line: "mqtt.SocketLike") -> None:
-    asyncio.get_running_loop().add_reader(line, client.loop_read)
+    asyncio.get_running_loop().add_reader(line, _read, client)
+
+
+def _read(client: mqtt.Client) -> None:
+    """Read a packet, and what came in one record of TLS with it: no reader tells of that."""
+    assert isinstance(client, Mqtt), "the client that this is a callback of"
+    client.loop_read()
+    while client.socket() is not None and client.line.pending():
+        client.loop_read()
 
 
 def _closed(_client: mqtt.Client, _link: TcpLink, line: "mqtt.SocketLike") -> None:

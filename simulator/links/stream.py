@@ -5,6 +5,8 @@ import os
 import socket
 from typing import Protocol
 
+from simulator.links.tls import TlsSocket
+
 READ_BYTES = 16_384
 
 
@@ -27,7 +29,7 @@ class Streams:
         self.loop = loop
         self._due: list[Stream] = []
 
-    def open(self, sock: socket.socket, receiver: Receiver) -> "Stream":
+    def open(self, sock: socket.socket | TlsSocket, receiver: Receiver) -> "Stream":
         """Own a connected, non-blocking socket from now on."""
         return Stream(self, sock, receiver)
 
@@ -47,7 +49,7 @@ class Stream:
 
     __slots__ = ("_failure", "_is_finishing", "_receiver", "_sock", "_streams", "_unsent")
 
-    def __init__(self, streams: Streams, sock: socket.socket, receiver: Receiver) -> None:
+    def __init__(self, streams: Streams, sock: socket.socket | TlsSocket, receiver: Receiver) -> None:
         self._streams = streams
         self._sock = sock
         self._receiver = receiver

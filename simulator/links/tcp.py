@@ -14,6 +14,7 @@ from simulator.links.dialler import Dial, Dialler
 from simulator.links.greeting import connect_packet
 from simulator.links.link import Endpoint, LinkOptions, LinkOwner
 from simulator.links.outbox import Message, Outbox
+from simulator.links.tls import Handshake, TlsSocket
 from simulator.scheduler import Scheduler, Timer, cancel
 from wire.mqtt import ConnAck, Connect, Packet, ProtocolError, ReasonCode
 
@@ -56,6 +57,7 @@ class TcpEngine(ABC):
         self.loop = asyncio.get_running_loop()
         self.scheduler = scheduler
         self.options = options
+        self.endpoint = endpoint
         self.dialler = Dialler(self.loop, endpoint)
         self.open_links = 0
 
@@ -63,7 +65,7 @@ class TcpEngine(ABC):
         return TcpLink(self, owner, attempt, credentials, outbox)
 
     @abstractmethod
-    def client(self, link: "TcpLink", sock: socket.socket) -> Client:
+    def client(self, link: "TcpLink", sock: socket.socket | TlsSocket) -> Client:
         """Begin to talk on a connected socket."""
 
 
@@ -76,6 +78,7 @@ class TcpLink:
         "_credentials",
         "_dial",
         "_engine",
+        "_handshake",
         "_outbox",
         "_owner",
         "_phase",
@@ -93,6 +96,7 @@ class TcpLink:
         self._credentials: MqttCredentials | None = credentials
         self._outbox = outbox
         self._client: Client | None = None
+        self._handshake: Handshake | None = None
         self._phase = Phase.CONNECTING
         self._terminal: LinkEvent | None = None
         self._silent = False
@@ -185,7 +189,20 @@ class TcpLink:
 
     def _dialled(self, sock: socket.socket) -> None:
         self._dial = None
+        engine, tls = self._engine, self._engine.options.tls
+        if tls is None:
+            self._client = engine.client(self, sock)
+        else:
+            name = engine.endpoint.name or engine.endpoint.host
+            self._handshake = Handshake(engine.loop, sock, tls, name, self._shaken, self._handshake_failed)
+
+    def _shaken(self, sock: TlsSocket) -> None:
+        self._handshake = None
         self._client = self._engine.client(self, sock)
+
+    def _handshake_failed(self, reason: str) -> None:
+        self._handshake = None
+        self.fail(reason)
 
     def _dial_failed(self, reason: str) -> None:
         self._dial = None
@@ -238,6 +255,9 @@ class TcpLink:
         if self._dial is not None:
             self._engine.dialler.give_up(self._dial)
             self._dial = None
+        if self._handshake is not None:
+            self._handshake.give_up()
+            self._handshake = None
         self._engine.loop.call_soon(self._finish)
 
     def _finish(self) -> None:

@@ -31,6 +31,17 @@ FallbackName = Literal[
     "primary-only", "primary-then-secondary", "sticky-last-good", "alternate", "newest-first", "profile"
 ]
 Protocol = Literal["mqtt", "lwm2m"]
+Security = Literal["none", "tls", "psk"]
+SECURITIES: Mapping[Protocol, Sequence[Security]] = {"mqtt": ("none", "tls"), "lwm2m": ("psk", "none")}
+"""How each protocol can be protected, the default first."""
+
+SCHEMES: Mapping[tuple[Protocol, Security], str] = {
+    ("mqtt", "none"): "mqtt",
+    ("mqtt", "tls"): "mqtts",
+    ("lwm2m", "none"): "coap",
+    ("lwm2m", "psk"): "coaps",
+}
+SPOKEN = {"mqtt": "MQTT", "mqtts": "MQTT (TLS)", "coap": "LwM2M (plain)", "coaps": "LwM2M (DTLS)"}
 OF_ONE_PROTOCOL: Mapping[str, Protocol] = {
     "fallback": "mqtt",
     "sign": "mqtt",
@@ -39,7 +50,6 @@ OF_ONE_PROTOCOL: Mapping[str, Protocol] = {
     "link": "mqtt",
     "session": "mqtt",
     "mqtt": "mqtt",
-    "security": "lwm2m",
     "lifetime": "lwm2m",
     "sleep": "lwm2m",
 }
@@ -69,7 +79,8 @@ class Fleet(Strict):
 
     MQTT devices present a primary and a secondary secret. `fallback: profile` leaves their order to each profile.
     `clock_skew` is added to a device's clock.
-    LwM2M devices have one secret, the primary; with `security: none` they show none at all. Their registration is
+    `security`: MQTT speaks in the clear (none) or over tls, LwM2M over DTLS (psk) or in the clear (none).
+    LwM2M devices have one secret, the primary; in the clear they show none at all. Their registration is
     refreshed before its `lifetime` ends.
     """
 
@@ -86,7 +97,7 @@ class Fleet(Strict):
     link: Annotated[EngineName, not_built_yet("aiomqtt", use="native or paho")] = "native"
     session: Literal["clean", "persistent"] = "clean"
     mqtt: MqttVersion = "3.1.1"
-    security: Literal["psk", "none"] = "psk"
+    security: Security | None = None
     lifetime: LifetimeSeconds = 86_400
     sleep: Sleep | None = None
 
@@ -99,16 +110,12 @@ class Fleet(Strict):
     @property
     def scheme(self) -> str:
         """The scheme of the addresses that it connects to."""
-        if self.protocol == "mqtt":
-            return "mqtt"
-        return "coaps" if self.security == "psk" else "coap"
+        return SCHEMES[self.protocol, self.security or SECURITIES[self.protocol][0]]
 
     @property
     def spoken(self) -> str:
         """The protocol in a reader's words, with what protects it."""
-        if self.protocol == "mqtt":
-            return "MQTT"
-        return "LwM2M (DTLS)" if self.security == "psk" else "LwM2M (plain)"
+        return SPOKEN[self.scheme]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -131,6 +138,8 @@ class Fleet(Strict):
         for key, protocol in OF_ONE_PROTOCOL.items():
             if key in self.model_fields_set and protocol != self.protocol:
                 yield Problem((key,), f"{key} belongs to protocol {protocol}, and this fleet's is {self.protocol}")
+        if self.security is not None and self.security not in (known := SECURITIES[self.protocol]):
+            yield Problem(("security",), f"for protocol {self.protocol} {' or '.join(known)} is needed")
         size = self.telemetry.size if self.telemetry else None
         if self.protocol == "lwm2m" and size is not None and size > LARGEST_REPORT:
             yield Problem(("telemetry", "size"), f"at most {LARGEST_REPORT} is allowed for protocol lwm2m, not {size}")

@@ -14,6 +14,7 @@ from simulator.scenario.strict import Problem, Strict, refuse
 from simulator.scenario.values import (
     AnyExpectation,
     FleetName,
+    PemFile,
     PositiveSeconds,
     Seconds,
     Title,
@@ -23,6 +24,8 @@ from simulator.scenario.values import (
 _BELONGS_TO = {
     "api": ("remote",),
     "mqtt": ("remote", "broker-only"),
+    "mqtts": ("remote",),
+    "ca": ("remote",),
     "coap": ("remote",),
     "coaps": ("remote",),
     "token_env": ("remote",),
@@ -47,7 +50,8 @@ def _url(value: str, *schemes: str) -> str:
 class Platform(Strict):
     """Where the devices connect: a platform of our own for this run, one that is already there, or any MQTT broker.
 
-    `mqtt`, `coap` and `coaps` are asked of a remote platform when they are left out. Callers of the API are let in with
+    `mqtt`, `mqtts`, `coap` and `coaps` are asked of a remote platform when they are left out; `ca` is a file with the
+    certificates of who vouches for it. Callers of the API are let in with
     the token in the environment variable `token_env`, or sign with the keys in `access_key_env` and `secret_key_env`;
     with a `region` the signing key is derived for it.
     """
@@ -55,6 +59,8 @@ class Platform(Strict):
     kind: Literal["embedded", "remote", "broker-only"] = "embedded"
     api: Annotated[str, AfterValidator(lambda value: _url(value, "http", "https"))] | None = None
     mqtt: Annotated[str, AfterValidator(lambda value: _url(value, "mqtt"))] | None = None
+    mqtts: Annotated[str, AfterValidator(lambda value: _url(value, "mqtts"))] | None = None
+    ca: PemFile | None = None
     coap: Annotated[str, AfterValidator(lambda value: _url(value, "coap"))] | None = None
     coaps: Annotated[str, AfterValidator(lambda value: _url(value, "coaps"))] | None = None
     project_id: Token = "default"
@@ -135,7 +141,5 @@ class Scenario(Strict):
             because = f"{self.platform.mqtt} is an MQTT broker and nothing else"
             yield from unmet(self.timeline, self.expect, BEYOND_MQTT, because)
             for name, fleet in self.fleets.items():
-                if fleet.protocol != "mqtt":
-                    yield Problem(
-                        ("fleets", name, "protocol"), f"fleet {name!r} speaks {fleet.protocol}, but {because}"
-                    )
+                if fleet.scheme != "mqtt":
+                    yield Problem(("fleets", name, "protocol"), f"fleet {name!r} speaks {fleet.spoken}, but {because}")

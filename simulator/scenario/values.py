@@ -150,6 +150,12 @@ def _device_file(value: object, info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("directory", ""), value)
 
 
+def _pem_file(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"the name of a PEM file is needed, not {said(value)}")
+    return Path((info.context or {}).get("directory", ""), value)
+
+
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -190,3 +196,4 @@ SlotName = Annotated[Slot, Strict(strict=False)]
 AnyExpectation = Annotated[Expectation, PlainValidator(partial(_expectation, live=False)), EXPECTATION]
 LiveExpectation = Annotated[Expectation, PlainValidator(partial(_expectation, live=True)), EXPECTATION]
 DeviceFile = Annotated[Path, BeforeValidator(_device_file)]
+PemFile = Annotated[Path, BeforeValidator(_pem_file)]

@@ -26,7 +26,8 @@ class Server:
     @property
     def endpoints(self) -> Endpoints:
         """Where a fleet connects."""
-        return Endpoints(*(Endpoint("127.0.0.1", port) for port in (self.port, self.coap, self.coaps)))
+        ports = {"mqtt": self.port, "coap": self.coap, "coaps": self.coaps}
+        return Endpoints(**{scheme: Endpoint("127.0.0.1", port) for scheme, port in ports.items()})
 
 
 @asynccontextmanager
@@ -35,7 +36,9 @@ async def running(kind: str) -> AsyncIterator[Server]:
     with tempfile.TemporaryDirectory(prefix="keyturn-figures-") as name:
         folder = Path(name)
         if kind in ("platform", "nb-iot"):
-            async with child_platform(folder / "platform.jsonl", coap=kind == "nb-iot") as child:
+            async with child_platform(
+                folder / "platform.jsonl", {"coap", "coaps"} if kind == "nb-iot" else set()
+            ) as child:
                 coap = [one.port if one else 0 for one in (child.endpoints.coap, child.endpoints.coaps)]
                 yield Server(child.pid, child.mqtt.port, child.api, *coap)
         elif kind == "aiocoap":

@@ -28,7 +28,7 @@ async def build(plan: Scenario) -> tuple[World, list[Identity], list[Record]]:
     journal = Journal(SystemClock())
     journal.listeners.append(records.append)
     builder = Builder(journal, SystemClock(), lambda *_: None)
-    world, identities = builder.build(plan, Endpoints(*[Endpoint("127.0.0.1", 1)] * 3))
+    world, identities = builder.build(plan, Endpoints(*[Endpoint("127.0.0.1", 1)] * 4))
     return world, identities, records
 
 

@@ -1,0 +1,118 @@
+"""TLS for links over TCP: the handshake on a connected socket, and a socket that fails as a plain one does."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+def trusting(ca: str | None) -> ssl.SSLContext:
+    """Make the context that all links of a fleet share: TLS 1.2 or 1.3, the server verified.
+
+    `ca`: the certificates of who may vouch for it (PEM); None trusts whom the machine trusts. ValueError if it is none.
+    """
+    try:
+        context = ssl.create_default_context(cadata=ca)
+    except ssl.SSLError as error:
+        raise ValueError(f"no certificates in PEM: {error.reason}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class TlsSocket:
+    """What streams and paho need of a socket: a call that cannot go on now is a BlockingIOError, as on a plain one."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self._sock = sock
+
+    def recv(self, size: int) -> bytes:
+        try:
+            return _unless_it_waits(self._sock.recv, size)
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def send(self, data: bytes | bytearray) -> int:
+        return _unless_it_waits(self._sock.send, data)
+
+    def pending(self) -> int:
+        """How many bytes can be read although the socket is not readable: they are decrypted already."""
+        return self._sock.pending()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        self._sock.setblocking(flag)
+
+
+class Handshake:
+    """A handshake under way on a connected, non-blocking socket; `done` or `failed` is called later, once."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        name: str,
+        done: Callable[[TlsSocket], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._sock = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+        self._done = done
+        self._failed = failed
+        loop.call_soon(self._go_on)
+
+    def give_up(self) -> None:
+        """End it at once; nobody is called back."""
+        if self._sock.fileno() != -1:
+            self._rest()
+            self._sock.close()
+
+    def _go_on(self) -> None:
+        if self._sock.fileno() == -1:
+            return
+        self._rest()
+        try:
+            self._sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._loop.add_reader(self._sock, self._go_on)
+        except ssl.SSLWantWriteError:
+            self._loop.add_writer(self._sock, self._go_on)
+        except OSError as error:
+            self._sock.close()
+            self._failed(_why(error))
+        else:
+            self._done(TlsSocket(self._sock))
+
+    def _rest(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+
+
+def _unless_it_waits(call: Callable[[Argument], Result], argument: Argument) -> Result:
+    try:
+        return call(argument)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        raise BlockingIOError from None
+
+
+def _why(error: OSError) -> str:
+    """Say in words why there is no TLS."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate was not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError):
+        return "closed by the platform during the TLS handshake"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    return os.strerror(error.errno or 0)
