@@ -13,6 +13,7 @@ from simulator.scheduler import Scheduler, cancelled
 from tests.support.descriptors import Descriptor, open_sockets
 from tests.support.link_owner import RecordingOwner
 from tests.support.mqtt_server import Script, ScriptedServer, scripted_server
+from tests.support.tls import OverTls, contexts
 from tests.support.waiting import turns, until
 
 EngineFactory = Callable[[Scheduler, Endpoint, LinkOptions], LinkEngine]
@@ -80,7 +81,8 @@ async def link_bench(
     loop = asyncio.get_running_loop()
     fallen_through: list[object] = []
     loop.set_exception_handler(lambda _loop, context: fallen_through.append(context))
-    async with scripted_server(*scripts) as server:
+    context = contexts()[0] if isinstance(factory, OverTls) else None
+    async with scripted_server(*scripts, context=context) as server:
         others = asyncio.all_tasks()
         scheduler = Scheduler(loop)
         endpoint = Endpoint("127.0.0.1", server.port if port is None else port)

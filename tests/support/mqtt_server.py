@@ -7,10 +7,12 @@ is gone. A script that fails fails the test.
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+from broker.access.tls import TlsChannel
 from wire.mqtt import FROM_CLIENT, ConnAck, Connect, Decoder, Packet
 
 READ_BYTES = 65_536
@@ -26,7 +28,8 @@ class ClientGone(Exception):
 class Peer:
     """One client's connection, as the server sees it; `packets` is everything the client ever sent."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, tls: TlsChannel | None = None) -> None:
+        self._tls = tls
         self.packets: list[Packet] = []
         self.gone = asyncio.Event()
         self._sock = sock
@@ -54,10 +57,14 @@ class Peer:
         await self.send_bytes(b"".join(packet.encode(self._decoder.version) for packet in packets))
 
     async def send_bytes(self, data: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._sock, data)
+        while self._tls is not None and not self._tls.is_open:
+            await self._read()
+        await self._put(data if self._tls is None else self._tls.encrypt(data))
 
     def finish(self) -> None:
         """End the connection in order (FIN); what the client still sends is read."""
+        if self._tls is not None:
+            self._sock.send(self._tls.goodbye())
         self._sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
@@ -78,16 +85,31 @@ class Peer:
     async def receive(self) -> Packet:
         """Receive the next packet; ClientGone at the end of the connection."""
         while (packet := self._decoder.next_packet()) is None:
-            try:
-                data = await asyncio.get_running_loop().sock_recv(self._sock, READ_BYTES)
-            except ConnectionError:
-                data = b""
-            if not data:
-                self.gone.set()
-                raise ClientGone(f"after {self.packets}")
-            self._decoder.feed(data)
+            await self._read()
         self.packets.append(packet)
         return packet
+
+    async def _read(self) -> None:
+        """Read what the client says, over TLS too; ClientGone at the end of the connection."""
+        try:
+            data = await asyncio.get_running_loop().sock_recv(self._sock, READ_BYTES)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self.gone.set()
+            raise ClientGone(f"after {self.packets}")
+        if self._tls is not None:
+            data = self._tls.receive(data)
+            await self._put(self._tls.take())
+        self._decoder.feed(data)
+
+    async def _put(self, data: bytes) -> None:
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._sock, data)
+        except ConnectionError:
+            if self._tls is None:
+                raise
+            raise ClientGone("during TLS") from None
 
 
 Script = Callable[[Peer], Awaitable[None]]
@@ -96,7 +118,10 @@ Script = Callable[[Peer], Awaitable[None]]
 class ScriptedServer:
     """The first connection gets the first script, and so on; the last script serves all that follow."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, scripts: tuple[Script, ...]) -> None:
+    def __init__(
+        self, tasks: asyncio.TaskGroup, scripts: tuple[Script, ...], context: ssl.SSLContext | None = None
+    ) -> None:
+        self._context = context
         self.peers: list[Peer] = []
         self._loop = asyncio.get_running_loop()
         self._tasks = tasks
@@ -133,7 +158,7 @@ class ScriptedServer:
         except BlockingIOError:  # the client was gone before we looked
             return
         sock.setblocking(False)
-        peer = Peer(sock)
+        peer = Peer(sock, None if self._context is None else TlsChannel(self._context))
         script = self._scripts[min(len(self.peers), len(self._scripts) - 1)]
         self.peers.append(peer)
         task = self._tasks.create_task(self._serve(peer, script), name=f"peer-{len(self.peers)}")
@@ -144,15 +169,18 @@ class ScriptedServer:
         try:
             await script(peer)
             await peer.read_to_the_end()
+        except ClientGone:
+            if self._context is None:
+                raise  # over TLS a script may begin before the client's handshake is over, and the client go meanwhile
         finally:
             peer.close()
 
 
 @contextlib.asynccontextmanager
-async def scripted_server(*scripts: Script) -> AsyncIterator[ScriptedServer]:
-    """Serve while the body runs."""
+async def scripted_server(*scripts: Script, context: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedServer]:
+    """Serve while the body runs; with a context over TLS."""
     async with asyncio.TaskGroup() as tasks:
-        server = ScriptedServer(tasks, scripts)
+        server = ScriptedServer(tasks, scripts, context)
         try:
             yield server
         finally:

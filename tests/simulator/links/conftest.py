@@ -9,8 +9,14 @@ import uvloop
 from simulator.links.native import NativeEngine
 from simulator.links.paho import PahoEngine
 from tests.support.link_bench import EngineFactory
+from tests.support.tls import OverTls
 
-ENGINES: dict[str, EngineFactory] = {"native": NativeEngine, "paho": PahoEngine}
+ENGINES: dict[str, EngineFactory] = {
+    "native": NativeEngine,
+    "paho": PahoEngine,
+    "native over TLS": OverTls(NativeEngine),
+    "paho over TLS": OverTls(PahoEngine),
+}
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
