@@ -1,9 +1,11 @@
 """Many DTLS sessions behind one address of ours: which datagram belongs to which.
 
-Four rules. A stranger is answered only if it sends a ClientHello, and nothing is remembered of it before its cookie is
+Five rules. A stranger is answered only if it sends a ClientHello, and nothing is remembered of it before its cookie is
 back. A ClientHello from an address with a session starts another beside it, and the old one lives until the new one is
 open (RFC 6347 §4.2.8): who rebooted comes in, and who has no key throws nobody out. The same ClientHello again is a
-repetition, not another beginning. Only handshakes under way are resent, and none for longer than half a minute.
+repetition, not another beginning. It alone brings the answer again: a client that begins anew would take one of before
+for its own, for nothing but the Finished tells the two apart, and its right key for a wrong one. And no handshake is
+waited for longer than half a minute.
 """
 
 import math
@@ -52,6 +54,7 @@ class _HalfOpen:
     session: Session
     hello: bytes
     since: float
+    is_asked_again: bool = False
 
 
 class DtlsListener:
@@ -84,7 +87,7 @@ class DtlsListener:
             self._begin(datagram, hello, peer, now)
             return []
         if half_open is not None and _belongs_to_handshake(datagram):
-            return self._go_on(half_open, datagram, peer)
+            return self._go_on(half_open, datagram, peer, is_repeated=hello is not None)
         session = self._open.get(peer)
         return [] if session is None else self._read(session, datagram, peer)
 
@@ -103,7 +106,7 @@ class DtlsListener:
             self._flush(session, peer)
 
     def wake(self, now: float) -> list[Event]:
-        """Resend handshakes, and give up those that nobody goes on with."""
+        """Answer those who have asked again, when OpenSSL would, and give up handshakes that nobody goes on with."""
         events: list[Event] = []
         for peer, half_open in list(self._half_open.items()):
             session = half_open.session
@@ -111,7 +114,8 @@ class DtlsListener:
                 session.end = End.TIMEOUT
                 del self._half_open[peer]
                 events.append(Ended(peer, session))
-            elif (due_in_s := session.resend_in_s()) is not None and due_in_s <= 0:
+            elif half_open.is_asked_again and (session.resend_in_s() or 0.0) <= 0.0:
+                half_open.is_asked_again = False
                 session.resend()
                 self._flush(session, peer)
         return events
@@ -125,10 +129,11 @@ class DtlsListener:
         if session is not None:
             self._half_open[peer] = _HalfOpen(session, hello, now)
 
-    def _go_on(self, half_open: _HalfOpen, datagram: bytes, peer: Address) -> list[Event]:
+    def _go_on(self, half_open: _HalfOpen, datagram: bytes, peer: Address, *, is_repeated: bool) -> list[Event]:
         session = half_open.session
         said = session.receive(datagram)
-        self._flush(session, peer)
+        is_answered = self._flush(session, peer)
+        half_open.is_asked_again = is_repeated and not is_answered  # OpenSSL thinks it too early
         if session.is_open:
             del self._half_open[peer]
             return [*self._replace(session, peer), *(Received(peer, session, one) for one in said)]
@@ -152,9 +157,12 @@ class DtlsListener:
             events.append(Ended(peer, session))
         return events
 
-    def _flush(self, session: Session, peer: Address) -> None:
-        for datagram in session.take():
+    def _flush(self, session: Session, peer: Address) -> bool:
+        """Send what a session has to say; tell whether it was anything."""
+        datagrams = session.take()
+        for datagram in datagrams:
             self._send(datagram, peer)
+        return bool(datagrams)
 
 
 def _belongs_to_handshake(datagram: bytes) -> bool:
