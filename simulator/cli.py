@@ -203,7 +203,7 @@ def _platform_override(platform: str) -> list[str]:
     if platform in ("", "embedded"):
         return ["platform={kind: embedded}"] if platform else []
     if platform.startswith("mqtt"):
-        return [f"platform={{kind: broker-only, mqtt: '{platform}'}}"]
+        return [f"platform={{kind: broker-only, {platform.partition(':')[0]}: '{platform}'}}"]
     return ["platform.kind=remote", f"platform.api='{platform}'"]
 
 

@@ -60,7 +60,8 @@ async def open_target(
             yield Target(child.endpoints, control, ours=control)
         return
     if platform.kind == "broker-only":
-        yield Target(Endpoints(mqtt=await _broker(platform)))
+        brokers = {scheme: await _broker(platform, scheme) for scheme in schemes}
+        yield Target(Endpoints(**brokers, ca=_certificates(platform, {})))
         return
     assert platform.api is not None, "the model demands it"
     caller = caller_variables(platform).read()
@@ -92,15 +93,15 @@ def caller_variables(platform: Platform) -> CallerVariables:
     return CallerVariables(platform.token_env, platform.access_key_env, platform.secret_key_env, platform.region)
 
 
-async def _broker(platform: Platform) -> Endpoint:
+async def _broker(platform: Platform, scheme: str) -> Endpoint:
     """The address of a broker that takes connections: a run without one would only tell of unreachable devices."""
-    endpoint = await _endpoint(platform, "mqtt", None)
+    endpoint = await _endpoint(platform, scheme, None)
     try:
         async with asyncio.timeout(BROKER_TIMEOUT_S):
             _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else f"no answer within {BROKER_TIMEOUT_S:g} s"
-        raise PlatformUnreachable(f"no MQTT broker at {platform.mqtt}: {reason}") from error
+        raise PlatformUnreachable(f"no MQTT broker at {getattr(platform, scheme)}: {reason}") from error
     writer.close()
     return endpoint
 

@@ -194,6 +194,8 @@ class Link(asyncio.Protocol):
         return said
 
     def eof_received(self) -> None:
+        if self._tls is not None and not self._tls.is_open and self._conversation.phase is Phase.SILENT:
+            self._listener.journal.write("tls_failed", peer=self.peer, reason="closed_by_the_client")
         self.cut(Ending.CONNECTION_LOST)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why a socket broke changes nothing

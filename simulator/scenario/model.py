@@ -24,8 +24,8 @@ from simulator.scenario.values import (
 _BELONGS_TO = {
     "api": ("remote",),
     "mqtt": ("remote", "broker-only"),
-    "mqtts": ("remote",),
-    "ca": ("remote",),
+    "mqtts": ("remote", "broker-only"),
+    "ca": ("remote", "broker-only"),
     "coap": ("remote",),
     "coaps": ("remote",),
     "token_env": ("remote",),
@@ -76,8 +76,8 @@ class Platform(Strict):
     def _check_kind(self) -> Self:
         if self.kind == "remote" and self.api is None:
             raise ValueError("a remote platform needs api, the address of its control API")
-        if self.kind == "broker-only" and self.mqtt is None:
-            raise ValueError("a broker-only platform needs mqtt, the address of the broker")
+        if self.kind == "broker-only" and self.mqtt is None and self.mqtts is None:
+            raise ValueError("a broker-only platform needs mqtt or mqtts, the address of the broker")
         refuse(
             [
                 Problem((key,), f"{key} belongs to a platform of kind {' or '.join(kinds)}")
@@ -138,8 +138,9 @@ class Scenario(Strict):
 
     def _demands_on_a_broker(self) -> Iterator[Problem]:
         if self.platform.kind == "broker-only":
-            because = f"{self.platform.mqtt} is an MQTT broker and nothing else"
+            because = f"{self.platform.mqtt or self.platform.mqtts} is an MQTT broker and nothing else"
             yield from unmet(self.timeline, self.expect, BEYOND_MQTT, because)
             for name, fleet in self.fleets.items():
-                if fleet.scheme != "mqtt":
-                    yield Problem(("fleets", name, "protocol"), f"fleet {name!r} speaks {fleet.spoken}, but {because}")
+                if getattr(self.platform, fleet.scheme) is None:
+                    message = f"fleet {name!r} speaks {fleet.spoken}, but platform.{fleet.scheme} is not given"
+                    yield Problem(("fleets", name, "protocol"), message)

@@ -6,7 +6,7 @@ import getpass
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.ports import unused_port
@@ -25,23 +25,27 @@ def program(name: str) -> str:
 
 
 class Mosquitto:
-    """One broker that can be stopped and started again on the same port. `users` None lets everybody in."""
+    """One broker that can be stopped and started again on the same port. `users` None lets everybody in.
 
-    def __init__(self, folder: Path, users: Mapping[str, str] | None = None) -> None:
+    `lines` are the listener's own: what it needs for TLS.
+    """
+
+    def __init__(self, folder: Path, users: Mapping[str, str] | None = None, lines: Sequence[str] = ()) -> None:
         self.port = unused_port()
         self._folder = folder
         self._config = folder / "mosquitto.conf"
         self._process: asyncio.subprocess.Process | None = None
         access = ["allow_anonymous true"] if users is None else self._password_file(users)
         ourselves = f"user {getpass.getuser()}"  # started by root, it would become somebody who cannot read our folder
-        lines = [
+        config = [
             ourselves,
             f"listener {self.port} 127.0.0.1",
+            *lines,
             "persistence false",
             "log_dest stderr",
             *QUEUE,
         ]
-        self._config.write_text("\n".join([*lines, *access, ""]), encoding="utf-8")
+        self._config.write_text("\n".join([*config, *access, ""]), encoding="utf-8")
 
     async def start(self) -> None:
         """Start it and wait until it takes connections."""
@@ -114,9 +118,11 @@ class Mosquitto:
 
 
 @contextlib.asynccontextmanager
-async def mosquitto(folder: Path, users: Mapping[str, str] | None = None) -> AsyncIterator[Mosquitto]:
+async def mosquitto(
+    folder: Path, users: Mapping[str, str] | None = None, lines: Sequence[str] = ()
+) -> AsyncIterator[Mosquitto]:
     """A broker that runs while the body does."""
-    broker = Mosquitto(folder, users)
+    broker = Mosquitto(folder, users, lines)
     await broker.start()
     try:
         yield broker

@@ -12,7 +12,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
-from broker.access.tls import TlsChannel
+from broker.access.tls import TlsChannel, TlsFailed
 from wire.mqtt import FROM_CLIENT, ConnAck, Connect, Decoder, Packet
 
 READ_BYTES = 65_536
@@ -98,10 +98,15 @@ class Peer:
         if not data:
             self.gone.set()
             raise ClientGone(f"after {self.packets}")
-        if self._tls is not None:
-            data = self._tls.receive(data)
-            await self._put(self._tls.take())
-        self._decoder.feed(data)
+        self._decoder.feed(data if self._tls is None else await self._decrypted(self._tls, data))
+
+    async def _decrypted(self, tls: TlsChannel, data: bytes) -> bytes:
+        try:
+            said = tls.receive(data)
+        except TlsFailed as error:
+            raise ClientGone(error.reason) from None
+        await self._put(tls.take())
+        return said
 
     async def _put(self, data: bytes) -> None:
         try:

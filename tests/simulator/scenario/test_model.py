@@ -296,7 +296,7 @@ ADDRESS = "Value error, an address such as {}://host:port is needed, not {!r}"
 REMOTE = {"kind": "remote", "api": "http://h"}
 KEY_VARIABLES = {"access_key_env": "A", "secret_key_env": "S"}
 BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
-    ({"kind": "broker-only"}, "", "Value error, a broker-only platform needs mqtt, the address of the broker"),
+    ({"kind": "broker-only"}, "", "Value error, a broker-only platform needs mqtt or mqtts, the address of the broker"),
     ({"kind": "broker-only", "mqtt": "mqtt://h", "api": "http://h"}, "api",
      "api belongs to a platform of kind remote"),
     ({"kind": "broker-only", "mqtt": "http://h"}, "mqtt", ADDRESS.format("mqtt", "http://h")),
