@@ -33,8 +33,8 @@ class Login:
         return orjson.dumps({**event, "seq": 1})
 
 
-def scenario(devices: int, *timeline: dict[str, Any], profile: str = USUAL, link: str = "native") -> Scenario:
-    fleet = {"count": devices, "profiles": {profile: "100%"}, "keepalive": KEEPALIVE_S, "link": link}
+def scenario(devices: int, *timeline: dict[str, Any], profile: str = USUAL, **more: str) -> Scenario:
+    fleet = {"count": devices, "profiles": {profile: "100%"}, "keepalive": KEEPALIVE_S, **more}
     return Scenario.model_validate(
         {"name": "figures", "intent": "routine", "fleets": {FLEET: fleet}, "timeline": list(timeline)}
     )

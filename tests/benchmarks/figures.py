@@ -39,6 +39,7 @@ def figures(devices: int) -> list[Figure]:
         reset_all(more),
         durable(devices),
         durable_online(devices),
+        over_tls(devices),
         *nb_iot_figures(more),
         capacity(),
     ]
@@ -182,6 +183,25 @@ def durable_online(devices: int) -> Figure:
             Line("resets a second", load, plain("per_s"), RATE, more_is_better=True),
             Line("CPU of the platform, for 1,000 resets", load, plain("server_cpu_s_per_1000"), CPU),
             Line("loop lag of the platform meanwhile, p99", load, plain("lag_p99_ms"), DELAY),
+        ),
+    )
+
+
+def over_tls(devices: int) -> Figure:
+    native, paho = Load("keyturn-tls", "tls", devices), Load("keyturn-tls-on-paho", "tls", devices)
+    clear = Load("keyturn", "platform", devices)
+    return Figure(
+        "tls",
+        "The same over TLS 1.3, each with a full handshake",
+        "45 KB (platform, uvloop)",
+        (
+            Line("memory of the platform for a connection", native, per("server_kb", devices), SIZE),
+            Line("memory of the fleet for a device", native, client_kb(devices), SIZE),
+            Line("memory of the fleet for a device, link: paho", paho, client_kb(devices), SIZE, 1),
+            Line("CPU of the platform for 1,000 connects", native, server_cpu(devices), CPU),
+            Line("the same in the clear", clear, server_cpu(devices), CPU, 3),
+            Line("CPU of the fleet for 1,000 connects", native, client_cpu(devices), CPU),
+            Line("the same in the clear", clear, client_cpu(devices), CPU, 5),
         ),
     )
 

@@ -41,6 +41,15 @@ async def on_paho(server: Server, devices: int) -> Result:
     return await _connect(server, scenario(devices, UP, profile=QUIET, link="paho"))
 
 
+async def over_tls(server: Server, devices: int) -> Result:
+    """The same over TLS, a full handshake for each and the platform verified."""
+    return await _connect(server, scenario(devices, UP, profile=QUIET, security="tls"))
+
+
+async def over_tls_on_paho(server: Server, devices: int) -> Result:
+    return await _connect(server, scenario(devices, UP, profile=QUIET, link="paho", security="tls"))
+
+
 async def usual(server: Server, devices: int) -> Result:
     """Connect all at once; each subscribes to its commands and publishes its connect event."""
     return await _connect(server, scenario(devices, UP, profile=USUAL))
@@ -107,7 +116,7 @@ class Stage:
             crashes: list[str] = []
             async with Control(server.api or "http://127.0.0.1") as control:
                 builder = Builder(journal, SystemClock(), lambda device, error: crashes.append(f"{device}: {error!r}"))
-                world, identities = builder.build(plan, server.endpoints)
+                world, identities = builder.build(plan, await server.endpoints(control))
                 if server.api:
                     await provision(control, identities)
                 with collector_spared():

@@ -32,7 +32,7 @@ async def measure(load: Load) -> Result:
             sys.executable,
             *("-m", "tests.benchmarks.worker", load.client, str(load.devices)),
             *("--pid", str(server.pid), "--port", str(server.port), "--api", server.api),
-            *("--coap", str(server.coap), "--coaps", str(server.coaps)),
+            *("--mqtts", str(server.mqtts), "--coap", str(server.coap), "--coaps", str(server.coaps)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -8,31 +8,36 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulator.control import Control
 from simulator.embedded import child_platform
 from simulator.links.link import Endpoint, Endpoints
 from tests.support.mosquitto import mosquitto
 
+MORE = {"platform": frozenset[str](), "tls": frozenset({"mqtts"}), "nb-iot": frozenset({"coap", "coaps"})}
+"""What keyturn platforms serve beside MQTT in the clear."""
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server; `api` is empty where there is no control API. `coap` and `coaps` are ports, 0 for none."""
+    """A running server; `api` is empty where there is no control API. A port 0 is none."""
 
     pid: int
     port: int
     api: str = ""
+    mqtts: int = 0
     coap: int = 0
     coaps: int = 0
 
-    @property
-    def endpoints(self) -> Endpoints:
-        """Where a fleet connects."""
-        ports = {"mqtt": self.port, "coap": self.coap, "coaps": self.coaps}
-        return Endpoints(**{scheme: Endpoint("127.0.0.1", port) for scheme, port in ports.items()})
+    async def endpoints(self, control: Control) -> Endpoints:
+        """Where a fleet connects; whom it may trust is asked of the platform."""
+        ports = {"mqtt": self.port, "mqtts": self.mqtts, "coap": self.coap, "coaps": self.coaps}
+        found = {scheme: Endpoint("127.0.0.1", port) for scheme, port in ports.items()}
+        return Endpoints(**found, ca=(await control.describe()).body["ca"] if self.mqtts else None)
 
 
 @asynccontextmanager
 async def running(kind: str) -> AsyncIterator[Server]:
-    """Run the keyturn platform (`platform`; `nb-iot`: with its CoAP ports), or a neighbour who lets everybody in."""
+    """Run the keyturn platform (`platform`; `tls`, `nb-iot`: with these ports), or a neighbour who lets everybody in."""
     with tempfile.TemporaryDirectory(prefix="keyturn-figures-") as name:
         folder = Path(name)
         if kind in ("platform", "nb-iot"):

@@ -16,6 +16,8 @@ Client = Callable[[Server, int], Awaitable[Result]]
 CLIENTS = {
     "keyturn": "fleet:publish_only",
     "keyturn-on-paho": "fleet:on_paho",
+    "keyturn-tls": "fleet:over_tls",
+    "keyturn-tls-on-paho": "fleet:over_tls_on_paho",
     "keyturn-usual": "fleet:usual",
     "keyturn-many": "fleet:many",
     "keyturn-reset-all": "fleet:reset_all",
@@ -39,6 +41,7 @@ def main() -> int:
     parser.add_argument("devices", type=int)
     parser.add_argument("--pid", type=int, required=True, help="the server's process id")
     parser.add_argument("--port", type=int, required=True, help="the server's MQTT port on 127.0.0.1")
+    parser.add_argument("--mqtts", type=int, default=0, help="its port of MQTT over TLS, if it has one")
     parser.add_argument("--coap", type=int, default=0, help="its CoAP port, if it has one")
     parser.add_argument("--coaps", type=int, default=0, help="its port of CoAP over DTLS, if it has one")
     parser.add_argument("--api", default="", help="the server's control API, if it has one")
@@ -46,7 +49,7 @@ def main() -> int:
 
     async def run() -> Result:
         client: Client = pkgutil.resolve_name(f"tests.benchmarks.{CLIENTS[asked.client]}")
-        server = Server(asked.pid, asked.port, asked.api, asked.coap, asked.coaps)
+        server = Server(asked.pid, asked.port, asked.api, asked.mqtts, asked.coap, asked.coaps)
         return await client(server, asked.devices)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
