@@ -37,7 +37,7 @@ class Server:
 
 @asynccontextmanager
 async def running(kind: str) -> AsyncIterator[Server]:
-    """Run the keyturn platform (`platform`; `tls`, `nb-iot`: with these ports), or a neighbour who lets everybody in."""
+    """Run the keyturn platform (`platform`; `tls`, `nb-iot`: with more ports), or a neighbour who lets everybody in."""
     with tempfile.TemporaryDirectory(prefix="keyturn-figures-") as name:
         folder = Path(name)
         if kind in ("platform", "nb-iot"):
