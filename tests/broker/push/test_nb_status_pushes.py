@@ -1,6 +1,7 @@
 """A running platform tells real receivers how NB-IoT devices are, and what it tells is what it shows."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ async def is_told_next(rig: Rig, receiver: Receiver, device: NbDevice, *expected
 
 
 def coap(rig: Rig) -> int:
-    return rig.platform.more_ports["coap"]
+    return rig.platform.coap_ports["coap"]
 
 
 async def test_pushes_follow_how_long_a_device_is_silent(rig: Rig, receiver: Receiver, clock: FakeClock) -> None:
@@ -116,7 +117,7 @@ async def test_device_that_is_kept_out_is_offline(rig: Rig, receiver: Receiver, 
 async def test_lifetime_that_is_over_and_secret_that_is_reset_are_no_silence(
     rig: Rig, receiver: Receiver, clock: FakeClock
 ) -> None:
-    async with nb_device(rig.platform.more_ports["coaps"], "n1") as device, nb_device(coap(rig)) as other:
+    async with nb_device(rig.platform.coap_ports["coaps"], "n1") as device, nb_device(coap(rig)) as other:
         assert await device.handshake()
         await device.register("n1", "&lt=60")
         clock.advance(60)
@@ -141,8 +142,9 @@ async def test_devices_that_fall_silent_together_are_all_told_of(
 ) -> None:
     names = [f"s{number}" for number in range(50)]
     await rig.provision(*names, protocol="coap", primary=KEY, secondary=None)
-    for one in names:
-        async with nb_device(coap(rig)) as device:
+    async with AsyncExitStack() as open_sockets:  # all at once, lest the kernel gives a port twice
+        for one in names:
+            device = await open_sockets.enter_async_context(nb_device(coap(rig)))
             await device.register(one, LONG)
             await device.ping()  # what it answers to that is heard by now
     clock.advance(50 * HOUR_S)
