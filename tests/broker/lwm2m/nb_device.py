@@ -14,7 +14,7 @@ from wire.dtls import Client, Session
 KEY = "00112233445566778899aabbccddeeff"
 NEW_KEY = "ffeeddccbbaa99887766554433221100"
 TURN_S = 0.02
-PING = bytes.fromhex("4000")
+PING, RESET = bytes.fromhex("4000"), bytes.fromhex("7000")
 
 
 class NbDevice(asyncio.DatagramProtocol):
@@ -96,6 +96,11 @@ class NbDevice(asyncio.DatagramProtocol):
             while len(asked := [one for one in self.asked if code in (None, one.code)]) < count:
                 await self.next_news()
         return asked
+
+    def reject(self, message: Message) -> None:
+        """Say that a message means nothing to us."""
+        self._say(RESET + message.mid.to_bytes(2))
+        self._flush()
 
     async def ping(self) -> None:
         """Let the platform look at its timers, without showing ourselves to it: what CoAP answers is no news of us."""

@@ -122,6 +122,34 @@ async def test_command_that_is_given_up_waits_for_its_device_and_goes_before_the
     assert told == ["PENDING", "SENT", "PENDING", "SENT", "DELIVERED"]
 
 
+async def test_command_that_is_rejected_waits_until_its_device_is_heard_and_is_not_sent_again_at_once(rig: Rig) -> None:
+    """A device that has lost its memory rejects everything until it registers anew."""
+    async with nb_device(plain(rig)) as device:
+        await device.register("m1", SLEEPY)
+        device.asleep = True
+        command_id = await create(rig, 1)
+        await is_missed(device, 1)
+        device.reject(device.missed[0])
+        await device.ping()
+        assert await status(rig, command_id) == "PENDING"
+        assert len(device.missed) == 1
+        device.asleep = False
+        await device.register("m1", SLEEPY)
+        await rig.record("async_command", command_id=command_id, status="DELIVERED")
+
+
+async def test_device_that_rejects_the_wish_for_its_reports_is_not_asked_again(rig: Rig) -> None:
+    async with nb_device(plain(rig)) as device:
+        device.asleep = True
+        answer = await device.request(Code.POST, "rd", f"ep=m1{SLEEPY}")
+        await is_missed(device, 1)
+        device.reject(device.missed[0])
+        await rig.record("unobserved", device="m1")
+        device.asleep = False
+        await show(device, "/".join(answer.opt.location_path))
+        assert device.asked == []
+
+
 async def test_command_to_a_device_that_never_sleeps_times_out(rig: Rig, clock: FakeClock) -> None:
     async with nb_device(plain(rig)) as device:
         location = await device.register("m1", AWAKE)
