@@ -40,12 +40,11 @@ async def running(kind: str) -> AsyncIterator[Server]:
     """Run the keyturn platform (`platform`; `tls`, `nb-iot`: with more ports), or a neighbour who lets everybody in."""
     with tempfile.TemporaryDirectory(prefix="keyturn-figures-") as name:
         folder = Path(name)
-        if kind in ("platform", "nb-iot"):
-            async with child_platform(
-                folder / "platform.jsonl", {"coap", "coaps"} if kind == "nb-iot" else set()
-            ) as child:
-                coap = [one.port if one else 0 for one in (child.endpoints.coap, child.endpoints.coaps)]
-                yield Server(child.pid, child.mqtt.port, child.api, *coap)
+        if kind in MORE:
+            async with child_platform(folder / "platform.jsonl", MORE[kind]) as child:
+                found = child.endpoints
+                more = [one.port if one else 0 for one in (found.mqtts, found.coap, found.coaps)]
+                yield Server(child.pid, child.mqtt.port, child.api, *more)
         elif kind == "aiocoap":
             async with aiocoap_server() as (pid, port):
                 yield Server(pid, 0, coap=port)
