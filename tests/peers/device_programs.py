@@ -18,6 +18,8 @@ PAHO_OF_THE_SDK = "paho-mqtt==2.0.0"
 MQTT_PORT = 1883
 """The only port without TLS that the SDK takes."""
 
+MQTTS_PORT = 8883
+
 CONNECTED = {"connected": 0}
 
 _numbers = count(1)
@@ -74,8 +76,10 @@ def make_environment(folder: Path, *requirements: str) -> Path:
 
 
 @asynccontextmanager
-async def switched_on(program: DeviceProgram, host: str, device_id: str, secret: str) -> AsyncIterator[RunningDevice]:
-    """Run a device until the block ends; its secret reaches it on its standard input."""
+async def switched_on(
+    program: DeviceProgram, host: str, device_id: str, secret: str, ca: Path | None = None
+) -> AsyncIterator[RunningDevice]:
+    """Run a device until the block ends, over TLS if it is given a CA file; its secret reaches it on its input."""
     process = await asyncio.create_subprocess_exec(
         *(program.python, *program.arguments),
         stdin=asyncio.subprocess.PIPE,
@@ -84,7 +88,7 @@ async def switched_on(program: DeviceProgram, host: str, device_id: str, secret:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    first = {"host": host, "device_id": device_id, "secret": secret}
+    first = {"host": host, "device_id": device_id, "secret": secret, **({"ca": str(ca)} if ca else {})}
     process.stdin.write(json.dumps(first).encode() + b"\n")
     device = RunningDevice(process, [])
     async with asyncio.TaskGroup() as tasks:

@@ -76,14 +76,14 @@ class Lwm2mLink:
     # -- what the device asks for
 
     def publish(self, topic: str, payload: bytes) -> None:  # noqa: ARG002 - all that goes up goes to one resource
-        if self._phase is Phase.OPEN and self._is_awake():
+        if self._phase is Phase.OPEN and self._rouse():
             self._client.report(payload, self._now(), confirmable=False)
 
     def send_due(self) -> None:
         """Send the next report; the one before must be acknowledged first (NSTART = 1, RFC 7252 §4.7)."""
         if self._phase is not Phase.OPEN or self._in_flight is not None or not self._outbox:
             return
-        if not (self._is_awake() and self._client.is_observed):
+        if not (self._rouse() and self._client.is_observed):
             return
         self._outbox.window = 1
         for message in self._outbox.due():
@@ -249,8 +249,8 @@ class Lwm2mLink:
 
     # -- power saving
 
-    def _is_awake(self) -> bool:
-        """Whether it may speak; who has something to say wakes up for it."""
+    def _rouse(self) -> bool:
+        """Wake up to say something; False when there is nobody to say it to any more."""
         if self._power is not None and self._power.is_asleep:
             self._wake_up()
         return self._phase is Phase.OPEN

@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import random
+import ssl
 import sys
 import threading
 import time
@@ -28,8 +29,8 @@ def tell(**fields):
 
 
 class StandIn:
-    def __init__(self, host, device_id, secret):
-        self.host, self.device_id, self.secret = host, device_id, secret
+    def __init__(self, host, device_id, secret, ca=None):
+        self.host, self.device_id, self.secret, self.ca = host, device_id, secret, ca
         self.client = self.lost_at = None
         self.was_accepted = False
         self.is_first = True
@@ -59,8 +60,11 @@ class StandIn:
             self.device_id, hmac.new(hour.encode(), self.secret.encode(), hashlib.sha256).hexdigest()
         )
         client.on_connect, client.on_message = self.on_connect, self.on_message
+        if self.ca is not None:
+            client.tls_set(self.ca, cert_reqs=ssl.CERT_OPTIONAL, tls_version=ssl.PROTOCOL_TLSv1_2)
+            client.tls_insecure_set(True)
         try:
-            client.connect(self.host, 1883, KEEPALIVE_S)
+            client.connect(self.host, 1883 if self.ca is None else 8883, KEEPALIVE_S)
         except OSError:
             return
         client.loop_forever()
@@ -134,7 +138,7 @@ def milliseconds():
 
 def main():
     first = json.loads(sys.stdin.readline())
-    device = StandIn(first["host"], first["device_id"], first["secret"])
+    device = StandIn(first["host"], first["device_id"], first["secret"], first.get("ca"))
     threading.Thread(target=device.run, daemon=True).start()
     for line in sys.stdin:
         wanted = json.loads(line)

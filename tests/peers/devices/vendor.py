@@ -1,8 +1,8 @@
 """A device on the vendor's own SDK, started by tests in a virtual environment of its own.
 
 The argument is a checkout of github.com/huaweicloud/huaweicloud-iot-device-sdk-python. Reads JSON lines: first host,
-device_id and secret, later {"secret": …} for a new one, or {} to ask for the time. Writes JSON lines: that the first
-connect is over, and what came down.
+device_id, secret and, for TLS, a CA file, later {"secret": …} for a new one, or {} to ask for the time. Writes JSON lines:
+that the first connect is over, and what came down.
 """
 
 import json
@@ -59,7 +59,8 @@ class Application(CommandListener, DeviceMessageListener, PropertyListener, Time
 def main():
     first = json.loads(sys.stdin.readline())
     info = ConnectAuthInfo()
-    info.server_uri, info.port = first["host"], 1883
+    info.server_uri, info.port = first["host"], 8883 if "ca" in first else 1883
+    info.iot_cert_path = first.get("ca")
     info.id, info.secret = first["device_id"], first["secret"]
     device = IotDevice(ClientConf(info))
     client = device.get_client()
