@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +37,12 @@ async def test_child_is_gone_when_it_is_left(tmp_path: Path) -> None:
         os.kill(platform.pid, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(platform.pid, 0)
+
+
+@pytest.mark.parametrize("start", [child_platform, in_loop_platform])
+async def test_platform_serves_what_it_is_asked_for(start: Callable[..., Any], tmp_path: Path) -> None:
+    async with start(tmp_path / "platform.jsonl", {"mqtt", "mqtts", "coaps"}) as platform:
+        found = platform.endpoints
+    assert None not in (found.mqtt, found.mqtts, found.coaps)
+    assert found.coap is None
+    assert found.ca.startswith("-----BEGIN CERTIFICATE-----")

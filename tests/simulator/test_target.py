@@ -110,7 +110,7 @@ async def test_bare_broker_has_an_address_and_nobody_to_call(tmp_path: Path) -> 
         port = broker.sockets[0].getsockname()[1]
         platform = Platform(kind="broker-only", mqtt=f"mqtt://127.0.0.1:{port}")
         async with open_target(platform, {"mqtt"}, tmp_path, owned=False) as target:
-            assert target == Target(Endpoints(mqtt=Endpoint("127.0.0.1", port)))
+            assert target == Target(Endpoints(mqtt=Endpoint("127.0.0.1", port, "127.0.0.1")))
 
 
 @pytest.mark.parametrize(("host", "reason"), [("127.0.0.1", "Connection refused"), ("no.such.host.invalid", "")])
@@ -128,3 +128,51 @@ async def test_broker_that_does_not_answer_is_given_up_on(tmp_path: Path, monkey
         with pytest.raises(PlatformUnreachable, match=r"no answer within 0\.1 s"):
             async with open_target(platform, {"mqtt"}, tmp_path, owned=False):
                 pass
+
+
+OURS = {
+    "name": "keyturn",
+    "mqtt": {"host": "127.0.0.1", "port": 1},
+    "mqtts": {"host": "127.0.0.1", "port": 2},
+    "coap": None,
+    "coaps": {"host": "127.0.0.1", "port": 4},
+    "ca": "PEM",
+    "journal_records": 0,
+}
+
+
+async def test_keyturn_platform_is_asked_where_it_is_and_who_vouches_for_it(
+    stranger: tuple[Stranger, str], tmp_path: Path
+) -> None:
+    server, api = stranger
+    server.body = OURS
+    async with open_target(Platform(kind="remote", api=api), {"mqtts", "coaps"}, tmp_path, owned=False) as target:
+        found = target.endpoints
+    assert found == Endpoints(mqtts=Endpoint("127.0.0.1", 2, "127.0.0.1"), coaps=found.coaps, ca="PEM")
+    assert found.coaps == Endpoint("127.0.0.1", 4, "127.0.0.1")
+
+
+async def test_address_that_the_platform_does_not_serve_is_asked_for(
+    stranger: tuple[Stranger, str], tmp_path: Path
+) -> None:
+    server, api = stranger
+    server.body = OURS
+    with pytest.raises(UsageError, match=r"the platform tells no address for coap: give platform\.coap"):
+        async with open_target(Platform(kind="remote", api=api), {"coap"}, tmp_path, owned=False):
+            pass
+
+
+async def test_authority_of_the_scenario_counts_more_than_the_platforms(
+    stranger: tuple[Stranger, str], tmp_path: Path
+) -> None:
+    server, api = stranger
+    server.body = OURS
+    (tmp_path / "ca.pem").write_text("mine")
+    platform = Platform(kind="remote", api=api, ca=tmp_path / "ca.pem")
+    async with open_target(platform, {"mqtts"}, tmp_path, owned=False) as target:
+        assert target.endpoints.ca == "mine"
+    with pytest.raises(UsageError, match=r"no\.pem: cannot be read as text"):
+        async with open_target(
+            Platform(kind="remote", api=api, ca=tmp_path / "no.pem"), {"mqtts"}, tmp_path, owned=False
+        ):
+            pass

@@ -92,3 +92,41 @@ async def test_device_in_two_fleets_is_refused(tmp_path: Path) -> None:
     path.write_text("device_id,primary,secondary\nd1,abcdefgh,\n")
     with pytest.raises(UsageError, match="more than one fleet"):
         await build(scenario(a={"devices": str(path)}, b={"devices": str(path)}))
+
+
+def test_devices_of_lwm2m_are_registered_as_such_and_those_with_a_key_as_secure() -> None:
+    fleets = {"valves": Fleet(count=1, protocol="lwm2m"), "taps": Fleet(count=1, protocol="lwm2m", security="none")}
+    (valve,), (tap,) = (fleet_identities(name, fleet, Ledger(1)) for name, fleet in fleets.items())
+    assert (valve.protocol, valve.secure_access, valve.secondary) == ("coap", True, None)
+    assert (tap.protocol, tap.secure_access) == ("coap", False)
+
+
+def test_devices_of_mqtt_over_tls_are_registered_as_secure() -> None:
+    (identity,) = fleet_identities("meters", Fleet(count=1, security="tls"), Ledger(1))
+    assert (identity.protocol, identity.secure_access) == ("mqtt", True)
+
+
+def test_secret_that_can_be_no_key_is_refused_with_its_device_and_without_its_value(tmp_path: Path) -> None:
+    path = tmp_path / "devices.csv"
+    path.write_text("device_id,primary\nd1,not-hexadecimal\n")
+    with pytest.raises(UsageError, match="device d1: bad primary secret, expected 8 to 32 hexadecimal") as raised:
+        fleet_identities("valves", Fleet(devices=path, protocol="lwm2m"), Ledger(1))
+    assert "not-hexadecimal" not in str(raised.value)
+
+
+def test_endpoint_of_a_device_is_its_node_id() -> None:
+    assert Identity("d1", "00112233").endpoint == "d1"
+    assert Identity("product_imei", "00112233", product_id="product").endpoint == "imei"
+    assert Identity("product_imei", "00112233", product_id="product", node_id="other").endpoint == "other"
+
+
+async def test_devices_in_the_clear_are_introduced_as_presenting_nothing() -> None:
+    _, _, records = await build(scenario(taps={"count": 1, "protocol": "lwm2m", "security": "none"}))
+    assert (records[0]["protocol"], records[0]["presents"]) == ("LwM2M (plain)", ())
+
+
+async def test_authority_that_is_none_is_told() -> None:
+    builder = Builder(Journal(SystemClock()), SystemClock(), lambda *_: None)
+    endpoints = Endpoints(mqtts=Endpoint("127.0.0.1", 1), ca="no certificate")
+    with pytest.raises(UsageError, match=r"platform\.ca: no certificates in PEM"):
+        builder.build(scenario(meters={"count": 1, "security": "tls"}), endpoints)

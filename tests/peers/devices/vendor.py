@@ -1,8 +1,8 @@
 """A device on the vendor's own SDK, started by tests in a virtual environment of its own.
 
 The argument is a checkout of github.com/huaweicloud/huaweicloud-iot-device-sdk-python. Reads JSON lines: first host,
-device_id, secret and, for TLS, a CA file, later {"secret": …} for a new one, or {} to ask for the time. Writes JSON lines:
-that the first connect is over, and what came down.
+device_id, secret and, for TLS, a CA file, later {"secret": …} for a new one, or {} to ask for the time. Writes JSON
+lines: that the first connect is over, and what came down.
 """
 
 import json

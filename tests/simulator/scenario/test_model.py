@@ -103,7 +103,12 @@ ACTIONS: list[tuple[dict[str, Any], Any, tuple[str, ...]]] = [
         DeliverSecret(fleet="meters", slot=Slot.PRIMARY, via="direct"),
         ("meters",),
     ),
-    ({"reconnect": {"fleet": "valves"}}, Reconnect(fleet="valves"), ("valves",)),
+    ({"reconnect": {"fleet": "valves"}}, Reconnect(fleet=["valves"]), ("valves",)),
+    (
+        {"reset_secret": {"fleet": ["meters", "valves"], "slot": "primary"}},
+        ResetSecret(fleet=["meters", "valves"], slot=Slot.PRIMARY),
+        ("meters", "valves"),
+    ),
     ({"network": {"fleet": "valves", "state": "down"}}, Network(fleet="valves", state="down"), ("valves",)),
     ({"freeze": ["meters"]}, ("meters",), ("meters",)),
     ({"unfreeze": ["meters"]}, ("meters",), ("meters",)),
@@ -164,8 +169,9 @@ BAD_FLEETS: list[tuple[dict[str, Any], str, str]] = [
     ({"devices": 5}, "devices", "Value error, a .csv, .json, .ndjson, .jsonl file is needed, not 5"),
     ({"count": 1, "protocol": "coap"}, "protocol", "Input should be 'mqtt' or 'lwm2m'"),
     ({"count": 1, "protocol": "lwm2m", "mqtt": 5}, "mqtt", "mqtt belongs to protocol mqtt, and this fleet's is lwm2m"),
-    ({"count": 1, "security": "none"}, "security", "security belongs to protocol lwm2m, and this fleet's is mqtt"),
-    ({"count": 1, "protocol": "lwm2m", "security": "rsa"}, "security", "Input should be 'psk' or 'none'"),
+    ({"count": 1, "security": "psk"}, "security", "for protocol mqtt none or tls is needed"),
+    ({"count": 1, "protocol": "lwm2m", "security": "tls"}, "security", "for protocol lwm2m psk or none is needed"),
+    ({"count": 1, "security": "rsa"}, "security", "Input should be 'none', 'tls' or 'psk'"),
     (
         {"count": 1, "protocol": "lwm2m", "lifetime": "500ms"},
         "lifetime",
@@ -239,6 +245,9 @@ BAD_STEPS: list[tuple[dict[str, Any], str, str]] = [
      "Input should be greater than or equal to 1"),
     ({"network": {"fleet": "meters", "state": "on"}}, "network.state", "Input should be 'down' or 'up'"),
     ({"start": ["metres"]}, "start.0", "unknown fleet 'metres'; did you mean 'meters'?"),
+    ({"reconnect": {"fleet": ["meters", "zzz"]}}, "reconnect.fleet.1",
+     "unknown fleet 'zzz'; the fleets are meters, valves"),
+    ({"reconnect": {"fleet": []}}, "reconnect.fleet", "Value should have at least 1 item after validation, not 0"),
     ({"reconnect": {"fleet": "zzz"}}, "reconnect.fleet", "unknown fleet 'zzz'; the fleets are meters, valves"),
     ({"wait": 1, "after": "s9"}, "after.0", "unknown step 's9'; the steps are s0"),
     ({"wait": 1, "after": ["nowhere"]}, "after.0", "unknown step 'nowhere'; the steps are s0"),
@@ -317,7 +326,12 @@ BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "remote", "api": "http://a@h"}, "api", ADDRESS.format("http", "http://a@h")),
     ({"kind": "remote", "api": "http://h", "mqtt": "mqtts://h"}, "mqtt", ADDRESS.format("mqtt", "mqtts://h")),
     ({"project_id": "a/b"}, "project_id", "Value error, 1 to 64 characters of A-Za-z0-9_- are needed, not 'a/b'"),
-    ({"ca": "x"}, "ca", "Extra inputs are not permitted"),
+    ({"ca": "x"}, "ca", "ca belongs to a platform of kind remote or broker-only"),
+    ({**REMOTE, "ca": 5}, "ca", "Value error, the name of a PEM file is needed, not 5"),
+    ({**REMOTE, "coaps": "coap://h"}, "coaps", ADDRESS.format("coaps", "coap://h")),
+    ({"kind": "broker-only", "mqtt": "mqtt://h", "coap": "coap://h"}, "coap",
+     "coap belongs to a platform of kind remote"),
+    ({"certificate": "x"}, "certificate", "Extra inputs are not permitted"),
 ]  # fmt: skip
 
 
@@ -329,6 +343,34 @@ def test_a_bad_platform_is_refused(platform: dict[str, Any], where: str, message
 def test_a_remote_platform_has_an_address() -> None:
     remote = Platform(kind="remote", api="https://iotda.example:8443/base", mqtt="mqtt://127.0.0.1:1883", token_env="T")
     assert remote.project_id == "default"
+
+
+def test_fleet_that_a_bare_broker_has_no_port_for_is_refused() -> None:
+    fleets = {"meters": {"count": 1, "security": "tls"}, "valves": {"count": 1, "protocol": "lwm2m"}}
+    found = problems(scenario, platform=BROKER, fleets=fleets, timeline=[{"id": "up", "start": ["meters"]}])
+    assert found == [
+        ("fleets.meters.protocol", "fleet 'meters' speaks MQTT (TLS), but platform.mqtts is not given"),
+        ("fleets.valves.protocol", "fleet 'valves' speaks LwM2M (DTLS), but platform.coaps is not given"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fleet", "scheme", "spoken"),
+    [
+        ({}, "mqtt", "MQTT"),
+        ({"security": "tls"}, "mqtts", "MQTT (TLS)"),
+        ({"protocol": "lwm2m"}, "coaps", "LwM2M (DTLS)"),
+        ({"protocol": "lwm2m", "security": "none"}, "coap", "LwM2M (plain)"),
+    ],
+)
+def test_a_fleet_has_a_scheme_and_a_name_for_what_it_speaks(fleet: dict[str, Any], scheme: str, spoken: str) -> None:
+    built = Fleet.model_validate({"count": 1, **fleet})
+    assert (built.scheme, built.spoken) == (scheme, spoken)
+
+
+def test_devices_of_lwm2m_have_one_secret_unless_they_are_given_both() -> None:
+    assert Fleet(count=1, protocol="lwm2m").slots == (Slot.PRIMARY,)
+    assert Fleet(count=1, protocol="lwm2m", secrets="both").slots == tuple(Slot)
 
 
 BROKER = {"kind": "broker-only", "mqtt": "mqtt://h:1883"}
