@@ -94,10 +94,10 @@ def test_broker_that_is_not_there_is_exit_3(tmp_path: Path, small: Path) -> None
     assert (ended.returncode, ended.stderr) == (3, f"keyturn: no MQTT broker at {url}: Connection refused\n")
 
 
-def test_broker_with_tls_is_bad_usage(tmp_path: Path, small: Path) -> None:
+def test_broker_over_tls_for_a_fleet_that_speaks_in_the_clear_is_bad_usage(tmp_path: Path, small: Path) -> None:
     ended = keyturn("run", small, "--platform", "mqtts://127.0.0.1", cwd=tmp_path)
     assert ended.returncode == 2
-    assert "an address such as mqtt://host:port is needed, not 'mqtts://127.0.0.1'" in ended.stderr
+    assert "fleet 'meters' speaks MQTT, but platform.mqtt is not given" in ended.stderr
 
 
 def test_report_folder_with_strangers_is_not_touched(tmp_path: Path, small: Path) -> None:
