@@ -5,11 +5,12 @@ import contextlib
 import errno
 import os
 import socket
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from simulator.links.link import Endpoint
+from simulator.links.turnstile import Turnstile
 
 # Linux >= 6.3. Without it the kernel tries only one parity of source ports first, and connecting becomes twenty
 # times slower once half of the range to one destination is in use.
@@ -46,17 +47,14 @@ class Dialler:
         self._loop = loop
         self._address = (endpoint.host, endpoint.port)
         self._family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-        self._queue: deque[Dial] = deque()
-        self._under_way = 0
-        self._is_due = False
+        self._turnstile = Turnstile(loop, MAX_UNDER_WAY, MAX_PER_TURN)
         low, high = source_ports()
         self._port_range = (high << 16 | low).to_bytes(4, "little")
 
     def dial(self, done: Callable[[socket.socket], None], failed: Callable[[str], None]) -> Dial:
         """Connect; `done(sock)` or `failed(reason)` is called later, never from within this call."""
         dial = Dial(done, failed)
-        self._queue.append(dial)
-        self._go_on()
+        self._turnstile.enter(partial(self._begin, dial))
         return dial
 
     def give_up(self, dial: Dial) -> None:
@@ -66,24 +64,14 @@ class Dialler:
             self._loop.remove_writer(dial.sock)
             self._finish(dial, errno.ECANCELED)
 
-    def _go_on(self) -> None:
-        """Start attempts in the next turn, if there are any and there is room for them."""
-        if not self._is_due and self._queue and self._under_way < MAX_UNDER_WAY:
-            self._is_due = True
-            self._loop.call_soon(self._next)
-
-    def _next(self) -> None:
-        self._is_due = False
-        for _ in range(MAX_PER_TURN):
-            if not self._queue or self._under_way >= MAX_UNDER_WAY:
-                break
-            dial = self._queue.popleft()
-            if dial.wanted:
-                self._start(dial)
-        self._go_on()
+    def _begin(self, dial: Dial) -> bool:
+        """The turn has come; False if nobody waits for it any more."""
+        if dial.wanted:
+            self._start(dial)
+            return True
+        return False
 
     def _start(self, dial: Dial) -> None:
-        self._under_way += 1
         try:
             dial.sock = self._socket()
         except OSError as error:
@@ -112,8 +100,7 @@ class Dialler:
         sock, dial.sock = dial.sock, None
         if sock is not None and code:
             sock.close()
-        self._under_way -= 1
-        self._go_on()
+        self._turnstile.leave()
         if not dial.wanted:
             return
         if code or sock is None:

@@ -7,10 +7,13 @@ from simulator.links.link import Endpoint, LinkOwner
 from simulator.links.lwm2m.link import Lwm2mLink
 from simulator.links.lwm2m.options import Lwm2mOptions
 from simulator.links.lwm2m.shared import Shared
-from simulator.links.lwm2m.turnstile import Turnstile
 from simulator.links.outbox import Outbox
+from simulator.links.turnstile import Turnstile
 from simulator.scheduler import Scheduler
 from wire.dtls import Client
+
+MAX_UNDER_WAY = 512  # a platform's socket buffer takes a few thousand datagrams, and what is lost costs a second each
+MAX_PER_TURN = 32
 
 
 class Lwm2mEngine:
@@ -18,7 +21,9 @@ class Lwm2mEngine:
 
     def __init__(self, scheduler: Scheduler, endpoint: Endpoint, options: Lwm2mOptions) -> None:
         loop = asyncio.get_running_loop()
-        self._shared = Shared(loop, scheduler, endpoint, options, Turnstile(loop), Client())
+        self._shared = Shared(
+            loop, scheduler, endpoint, options, Turnstile(loop, MAX_UNDER_WAY, MAX_PER_TURN), Client()
+        )
 
     @property
     def open_links(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from simulator.links.link import Endpoint
 from simulator.links.lwm2m.options import Lwm2mOptions
-from simulator.links.lwm2m.turnstile import Turnstile
+from simulator.links.turnstile import Turnstile
 from simulator.scheduler import Scheduler
 from wire.dtls import Client
 

@@ -4,15 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-MAX_UNDER_WAY = 512
-MAX_PER_TURN = 32  # so that a storm of handshakes does not keep the loop from everything else
-
 
 class Turnstile:
-    """A platform's socket buffer takes a few thousand datagrams, and what is lost costs a second each."""
+    """At most `most` are under way, and `per_turn` begin in one turn of the loop: others want to be served too."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int, per_turn: int) -> None:
         self._loop = loop
+        self._most = most
+        self._per_turn = per_turn
         self._queue: deque[Callable[[], bool]] = deque()
         self._under_way = 0
         self._is_due = False
@@ -28,14 +27,15 @@ class Turnstile:
         self._go_on()
 
     def _go_on(self) -> None:
-        if not self._is_due and self._queue and self._under_way < MAX_UNDER_WAY:
+        """Let some begin in the next turn, if there are any and there is room for them."""
+        if not self._is_due and self._queue and self._under_way < self._most:
             self._is_due = True
             self._loop.call_soon(self._next)
 
     def _next(self) -> None:
         self._is_due = False
-        for _ in range(MAX_PER_TURN):
-            if not self._queue or self._under_way >= MAX_UNDER_WAY:
+        for _ in range(self._per_turn):
+            if not self._queue or self._under_way >= self._most:
                 break
             self._under_way += 1
             if not self._queue.popleft()():
