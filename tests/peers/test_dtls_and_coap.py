@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -133,6 +134,13 @@ async def test_openssl_with_the_wrong_key_is_told_by_an_alert() -> None:
         printed = await s_client(port, WRONG, "PSK-AES128-CCM8", until=b"alert")
     assert "alert bad record mac" in printed
     assert server.events[0].session.end is End.WRONG_KEY
+
+
+async def test_client_is_given_nothing_to_resume_with_so_that_every_handshake_proves_the_key() -> None:
+    async with echo(KEYS.get) as (_, port):
+        printed = await s_client(port, KEY, "PSK-AES128-CCM8")
+    assert re.search(r"Session-ID: *\n", printed), "a session in the server's cache"
+    assert "session ticket" not in printed
 
 
 async def s_client(port: int, key: bytes, suite: str, until: bytes = b"Verify return code") -> str:
