@@ -31,15 +31,19 @@ def made_in(folder: Path, host: str, utc: datetime.datetime) -> tuple[Path, Path
     SettingsError when the folder cannot be written, or holds an authority that cannot be read.
     """
     try:
+        names = _names(host)
+    except ValueError as error:
+        raise SettingsError(f"host {host!r}: no name that a certificate can have: {error}") from error
+    try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority, key = _authority(folder, utc)
         server_key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _signed(_names(host), server_key, authority, key, utc)
+        certificate = _signed(names, server_key, authority, key, utc)
         _write(folder / SERVER_KEY, _private(server_key))
         _write(folder / SERVER, certificate.public_bytes(serialization.Encoding.PEM))
     except OSError as error:
         raise SettingsError(f"{folder}: cannot keep certificates there: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise SettingsError(f"{folder}: holds no authority of ours: {error}; expected {CA} and {CA_KEY}") from error
     return folder / CA, folder / SERVER, folder / SERVER_KEY
 
@@ -62,7 +66,10 @@ def _authority(folder: Path, utc: datetime.datetime) -> tuple[x509.Certificate, 
         key = serialization.load_pem_private_key((folder / CA_KEY).read_bytes(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ValueError("its key is of another kind")
-        return x509.load_pem_x509_certificate((folder / CA).read_bytes()), key
+        certificate = x509.load_pem_x509_certificate((folder / CA).read_bytes())
+        if certificate.public_key() != key.public_key():
+            raise ValueError("its certificate is another key's")
+        return certificate, key
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "keyturn test authority")])
     usage = x509.KeyUsage(
@@ -133,4 +140,5 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 def _write(path: Path, data: bytes) -> None:
     """Write for this user's eyes only."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # one that was there may be open to others
         file.write(data)

@@ -162,7 +162,7 @@ class Books:
                 self._sessions[device_id] = _Session(record["slot"], record["version"])
             case "registered" | "registration_updated" if record["version"] is not None:
                 self._registered(device_id, record["version"], t)
-            case "detached" | "unregistered":
+            case "detached" | "unregistered" | "session_ended":
                 self._end_session(device_id, t)
             case "reset":
                 session = self._sessions.get(device_id)

@@ -14,6 +14,7 @@ import orjson
 from simulator.device.keyring import Slot
 
 SET_SECRET = "set_secret"
+LONGEST_NAME = 128
 _SLOTS = {slot.value: slot for slot in Slot}
 
 Body = dict[str, Any]
@@ -85,9 +86,10 @@ def read_command(payload: bytes) -> Command:
 def command_of(name: object, paras: object) -> Command:
     """Understand a command's name and parameters; what makes no sense has result code 1."""
     paras = paras or {}
-    if not (isinstance(name, str) and isinstance(paras, dict)):
+    if not (isinstance(name, str) and len(name) <= LONGEST_NAME and isinstance(paras, dict)):
         return NONSENSE
     seq = paras.get("seq")
+    seq = seq if type(seq) is int else None  # what is echoed must fit wherever it came through
     if name != SET_SECRET:
         return Command(name, seq=seq)
     slot, secret = _SLOTS.get(str(paras.get("secret_type")).lower()), paras.get("secret")

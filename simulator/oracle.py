@@ -143,6 +143,9 @@ class Oracle:
             device.hold(slot, secret, staged=False)
 
     def _refused(self, device: DeviceFacts, record: Record) -> None:
+        """Refused: as a newcomer, or, as a registration's update can be, out of being online."""
+        if device.connected:
+            self._lost(device, record)
         device.state = "waiting"
         for window in device.current_windows():
             window.refused[record["cause"]] += 1

@@ -159,7 +159,8 @@ async def _switch_off(world: World) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_S):
             await until(lambda: not world.open_links)
-    world.scheduler.clear()
+    for scheduler in (world.scheduler, world.link_scheduler):
+        scheduler.clear()
 
 
 def _about(scenario: Scenario) -> dict[str, object]:

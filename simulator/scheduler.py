@@ -32,6 +32,8 @@ class Scheduler:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._heap: list[Timer] = []
+        self._added: list[Timer] = []
+        self._is_running = False
         self._order = count()
         self._armed: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
@@ -43,6 +45,9 @@ class Scheduler:
     def at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at loop time `when`, or on the next turn if that is past."""
         timer: Timer = [when, next(self._order), callback]
+        if self._is_running:
+            self._added.append(timer)
+            return timer
         heapq.heappush(self._heap, timer)
         if self._armed is None or max(when, self._loop.time() + MIN_DELAY_S) < self._armed_for:
             self._arm()
@@ -51,6 +56,7 @@ class Scheduler:
     def clear(self) -> None:
         """Forget every timer."""
         self._heap.clear()
+        self._added.clear()
         if self._armed is not None:
             self._armed.cancel()
             self._armed = None
@@ -62,13 +68,21 @@ class Scheduler:
         self._armed = self._loop.call_at(self._armed_for, self._run)
 
     def _run(self) -> None:
-        """Call what is due, at most a batch of it per turn, so that sockets are served in between."""
+        """Call what is due, at most a batch of it per turn, so that sockets are served in between.
+
+        What is added meanwhile waits for the next turn: one that sets itself in the past would hold up all others.
+        """
         self._armed = None
+        self._is_running = True
         try:
             for _ in range(MAX_BATCH):
                 if not self._heap or self._heap[0][0] > self._loop.time():
                     break
                 heapq.heappop(self._heap)[2]()
         finally:
+            self._is_running = False
+            for timer in self._added:
+                heapq.heappush(self._heap, timer)
+            self._added.clear()
             if self._heap:
                 self._arm()

@@ -50,7 +50,7 @@ async def open_target(
 ) -> AsyncIterator[Target]:
     """Start or find the platform; afterwards `folder/platform.jsonl` holds its journal, if it keeps one.
 
-    `schemes` are what devices will speak to it: mqtt, coap, coaps.
+    `schemes` are what devices will speak to it: mqtt, mqtts, coap, coaps.
 
     `clock` dates signed calls, and is the machine's unless it is given.
     """

@@ -1,6 +1,7 @@
 """Builds what a scenario asks for: identities, devices, fleets; and provisions them."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,16 +35,18 @@ from simulator.scenario.model import Scenario
 from simulator.scheduler import Scheduler
 
 PROFILE_DRAW = -1
+ENDPOINT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 MQTT_LEVELS = {"3.1.1": 4, "5": 5}
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a run works with."""
+    """What a run works with; what links wait for goes on when the devices' own timers are cleared."""
 
     fleets: Mapping[str, Fleet]
     engines: Sequence[LinkEngine[Any]]
     scheduler: Scheduler
+    link_scheduler: Scheduler
     ledger: Ledger
     journal: Journal
     clock: Clock
@@ -66,6 +69,7 @@ class Builder:
         self._clock = clock
         self._crashed = crashed
         self._scheduler = Scheduler(asyncio.get_running_loop())
+        self._link_scheduler = Scheduler(asyncio.get_running_loop())
 
     def build(self, scenario: Scenario, endpoints: Endpoints) -> tuple[World, list[Identity]]:
         """Make all fleets of a scenario, and tell which devices must be provisioned."""
@@ -76,12 +80,13 @@ class Builder:
         for name, settings in scenario.fleets.items():
             members = fleet_identities(name, settings, ledger)
             identities += members
-            engines.append(_engine(settings, self._scheduler, endpoints))
+            engines.append(_engine(settings, self._link_scheduler, endpoints))
             fleets[name] = self._fleet(name, settings, members, scenario.seed, engines[-1])
         twice = len(identities) - len({one.device_id for one in identities})
         if twice:
             raise UsageError(f"{twice} device ids stand in more than one fleet; a device belongs to one")
-        return World(fleets, engines, self._scheduler, ledger, self._journal, self._clock), identities
+        schedulers = self._scheduler, self._link_scheduler
+        return World(fleets, engines, *schedulers, ledger, self._journal, self._clock), identities
 
     def _fleet(
         self, name: str, settings: FleetModel, members: Sequence[Identity], seed: int, engine: LinkEngine[Any]
@@ -150,6 +155,9 @@ def registered_as(settings: FleetModel, identity: Identity) -> Identity:
     secure = settings.scheme in ("mqtts", "coaps")
     if settings.protocol == "mqtt":
         return replace(identity, secure_access=True) if secure else identity
+    if not ENDPOINT.fullmatch(identity.endpoint):
+        why = "expected 1 to 64 of letters, digits, '_', '-', '.' and ':' as the name of an LwM2M endpoint"
+        raise UsageError(f"device {identity.device_id}: bad node_id, {why}")
     if not is_psk(identity.primary):
         why = "expected 8 to 32 hexadecimal digits, an even number of them, as the secret of an LwM2M device"
         raise UsageError(f"{settings.devices}: device {identity.device_id}: bad primary secret, {why}")

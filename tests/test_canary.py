@@ -33,6 +33,7 @@ NO_SECRETS = {
     ("simulator.scenario.model.Platform", "token_env"): NAME,
     ("simulator.scenario.model.Platform", "access_key_env"): NAME,
     ("simulator.scenario.model.Platform", "secret_key_env"): NAME,
+    ("broker.settings.Settings", "tls_key"): "the name of a file",
     ("broker.control_api.device_answers.ShownAuthInfo", "secret"): DESCRIPTION,
     ("broker.control_api.device_answers.ShownAuthInfo", "secondary_secret"): DESCRIPTION,
     ("broker.control_api.device_answers.ChangedAuthInfo", "secret"): DESCRIPTION,

@@ -156,6 +156,8 @@ class Link(asyncio.Protocol):
         """The guard is here: whatever one client brings about, it ends that client's link and no other."""
         listener = self._listener
         listener.statistics.bytes_in += len(data)
+        if self._conversation.phase is Phase.CLOSED:
+            return
         try:
             if self._tls is not None and not (data := self._decrypted(self._tls, data)):
                 return
@@ -189,8 +191,8 @@ class Link(asyncio.Protocol):
         finally:
             if self._transport is not None and (answer := tls.take()):
                 self._transport.write(answer)
-        if tls.has_ended and not said:
-            self.cut(Ending.CONNECTION_LOST)
+        if tls.has_ended:
+            self._listener.loop.call_soon(self.cut, Ending.CONNECTION_LOST)  # once what it said is served
         return said
 
     def eof_received(self) -> None:

@@ -57,7 +57,7 @@ class TlsChannel:
         except ssl.SSLZeroReturnError:
             self.has_ended = True
         except ssl.SSLError as error:
-            raise TlsFailed(WORDS.get(error.reason, error.reason.lower())) from None
+            raise TlsFailed(WORDS.get(error.reason, (error.reason or "broken").lower())) from None
         return b"".join(said)
 
     def encrypt(self, data: bytes) -> bytes:

@@ -43,7 +43,7 @@ class Lwm2mDialect:
     def request(self, _device_id: str, topic: str, payload: bytes) -> tuple[str, Command] | None:
         try:
             body = orjson.loads(payload)
-            if topic != DOWNLINK or body["msgType"] != "cloudReq":
+            if topic != DOWNLINK or body["msgType"] != "cloudReq" or type(body["mid"]) is not int:
                 return None
             command = command_of(body["cmd"], body["paras"])
             return str(body["mid"]), command if command.secret is None or is_psk(command.secret) else NONSENSE
@@ -51,6 +51,5 @@ class Lwm2mDialect:
             return None
 
     def response(self, _device_id: str, request_id: str, command: Command) -> Uplink:
-        number = int(request_id) if request_id.isascii() and request_id.isdigit() else 0
         body = {"response_name": f"{command.name}_response", "seq": command.seq}
-        return UPLINK, {"msgType": "deviceRsp", "mid": number, "errcode": command.result_code, "body": body}
+        return UPLINK, {"msgType": "deviceRsp", "mid": int(request_id), "errcode": command.result_code, "body": body}

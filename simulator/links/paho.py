@@ -7,7 +7,6 @@ and the word on what is sent again.
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,7 +21,7 @@ from simulator.links.answers import MQTT_5, disconnect_reason
 from simulator.links.greeting import max_body
 from simulator.links.outbox import Message
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
-from simulator.links.tls import TlsSocket
+from simulator.links.tls import TlsSocket, why
 from simulator.scheduler import Scheduler, Timer, cancel
 from wire.mqtt import FROM_SERVER, ConnAck, Connect, Disconnect, ProtocolError, Publish, ReasonCode
 from wire.mqtt import Properties as WireProperties
@@ -83,7 +82,7 @@ class Line:
         except BlockingIOError:
             raise
         except OSError as error:
-            self.failure = os.strerror(error.errno or 0)
+            self.failure = why(error)
             raise
 
 

@@ -1,11 +1,10 @@
 """Connected TCP sockets of links: a reader in the loop, what is still to be sent, and no transport around it."""
 
 import asyncio
-import os
 import socket
 from typing import Protocol
 
-from simulator.links.tls import TlsSocket
+from simulator.links.tls import TlsSocket, why
 
 READ_BYTES = 16_384
 
@@ -73,7 +72,7 @@ class Stream:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:  # the reader tells; it would find an end without a reason
-            self._failure = os.strerror(error.errno or 0)
+            self._failure = why(error)
             sent = len(self._unsent)
         self._unsent = self._unsent[sent:]
         if self._unsent:
@@ -102,7 +101,7 @@ class Stream:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._end(os.strerror(error.errno or 0))
+            self._end(why(error))
             return
         if data:
             self._receiver.data_received(data)

@@ -1,6 +1,7 @@
 """TLS for links over TCP: the handshake on a connected socket, and a socket that fails as a plain one does."""
 
 import asyncio
+import functools
 import os
 import socket
 import ssl
@@ -16,8 +17,10 @@ def trusting(ca: str | None) -> ssl.SSLContext:
 
     `ca`: the certificates of who may vouch for it (PEM); None trusts whom the machine trusts. ValueError if it is none.
     """
+    if ca is not None and not ca.strip():
+        raise ValueError("no certificates in PEM: it is empty")
     try:
-        context = ssl.create_default_context(cadata=ca)
+        context = ssl.create_default_context(cadata=ca and ca.encode("ascii", "ignore").decode())  # names in comments
     except ssl.SSLError as error:
         raise ValueError(f"no certificates in PEM: {error.reason}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -33,10 +36,7 @@ class TlsSocket:
         self._sock = sock
 
     def recv(self, size: int) -> bytes:
-        try:
-            return _unless_it_waits(self._sock.recv, size)
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return b""
+        return _unless_it_waits(self._sock.recv, size)
 
     def send(self, data: bytes | bytearray) -> int:
         return _unless_it_waits(self._sock.send, data)
@@ -68,10 +68,11 @@ class Handshake:
         failed: Callable[[str], None],
     ) -> None:
         self._loop = loop
-        self._sock = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+        self._sock = sock
+        self._wrap = functools.partial(context.wrap_socket, server_hostname=name, do_handshake_on_connect=False)
         self._done = done
         self._failed = failed
-        loop.call_soon(self._go_on)
+        loop.call_soon(self._begin)
 
     def give_up(self) -> None:
         """End it at once; nobody is called back."""
@@ -79,21 +80,33 @@ class Handshake:
             self._rest()
             self._sock.close()
 
-    def _go_on(self) -> None:
+    def _begin(self) -> None:
         if self._sock.fileno() == -1:
             return
+        plain = self._sock
+        try:
+            self._sock = self._wrap(plain)
+        except (OSError, ValueError) as error:  # it has been reset meanwhile, or the name is none
+            plain.close()
+            self._failed(why(error))
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        tls = self._sock
+        assert isinstance(tls, ssl.SSLSocket), "it has begun"
         self._rest()
         try:
-            self._sock.do_handshake()
+            tls.do_handshake()
         except ssl.SSLWantReadError:
-            self._loop.add_reader(self._sock, self._go_on)
+            self._loop.add_reader(tls, self._go_on)
         except ssl.SSLWantWriteError:
-            self._loop.add_writer(self._sock, self._go_on)
+            self._loop.add_writer(tls, self._go_on)
         except OSError as error:
-            self._sock.close()
-            self._failed(_why(error))
+            tls.close()
+            self._failed(why(error))
         else:
-            self._done(TlsSocket(self._sock))
+            self._done(TlsSocket(tls))
 
     def _rest(self) -> None:
         self._loop.remove_reader(self._sock)
@@ -107,12 +120,14 @@ def _unless_it_waits(call: Callable[[Argument], Result], argument: Argument) -> 
         raise BlockingIOError from None
 
 
-def _why(error: OSError) -> str:
-    """Say in words why there is no TLS."""
+def why(error: Exception) -> str:
+    """Say in words why a connection, over TLS or not, could not be opened or went wrong."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate was not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # which of them is a matter of Python's version
         return "closed by the platform during the TLS handshake"
     if isinstance(error, ssl.SSLError):
         return f"no TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
-    return os.strerror(error.errno or 0)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error)

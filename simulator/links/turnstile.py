@@ -34,10 +34,12 @@ class Turnstile:
 
     def _next(self) -> None:
         self._is_due = False
-        for _ in range(self._per_turn):
-            if not self._queue or self._under_way >= self._most:
-                break
-            self._under_way += 1
-            if not self._queue.popleft()():
-                self._under_way -= 1
-        self._go_on()
+        try:
+            for _ in range(self._per_turn):
+                if not self._queue or self._under_way >= self._most:
+                    break
+                self._under_way += 1
+                if not self._queue.popleft()():
+                    self._under_way -= 1
+        finally:
+            self._go_on()

@@ -118,7 +118,7 @@ class Scenario(Strict):
 
     @property
     def schemes(self) -> set[str]:
-        """What its fleets speak, as schemes of addresses: mqtt, coap, coaps."""
+        """What its fleets speak, as schemes of addresses: mqtt, mqtts, coap, coaps."""
         return {fleet.scheme for fleet in self.fleets.values()}
 
     def dependencies(self) -> dict[str, tuple[str, ...]]:

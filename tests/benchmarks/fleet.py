@@ -149,7 +149,8 @@ async def _switch_off(world: World) -> None:
     for driver in world.fleets[FLEET].drivers.values():
         driver.stop()
     await until(lambda: not world.open_links)
-    world.scheduler.clear()
+    for scheduler in (world.scheduler, world.link_scheduler):
+        scheduler.clear()
 
 
 def _last(records: list[Record], kind: str) -> float:

@@ -70,3 +70,36 @@ def test_given_files_that_do_not_belong_together_are_told(tmp_path: Path) -> Non
 def test_given_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         server_context(tmp_path / "no.pem", tmp_path / "no.key")
+
+
+def test_certificate_of_another_key_is_no_authority(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        made_in(tmp_path / name, "127.0.0.1", NOW)
+    (tmp_path / "one" / CA).write_bytes((tmp_path / "other" / CA).read_bytes())
+    with pytest.raises(SettingsError, match="its certificate is another key's"):
+        made_in(tmp_path / "one", "127.0.0.1", NOW)
+
+
+def test_key_that_was_open_to_others_is_closed_to_them(tmp_path: Path) -> None:
+    (tmp_path / "server.key").touch(mode=0o644)
+    _, _, key = made_in(tmp_path, "127.0.0.1", NOW)
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_host_that_no_certificate_can_name_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="host 'plätform': no name that a certificate can have"):
+        made_in(tmp_path, "plätform", NOW)
+
+
+def test_certificates_are_valid_for_clocks_that_are_a_little_late(tmp_path: Path) -> None:
+    ca, certificate, _ = made_in(tmp_path, "127.0.0.1", NOW)
+    for path in (ca, certificate):
+        assert x509.load_pem_x509_certificate(path.read_bytes()).not_valid_before_utc < NOW
+
+
+def test_authority_vouches_for_servers_and_not_for_other_authorities(tmp_path: Path) -> None:
+    ca, certificate, _ = made_in(tmp_path, "127.0.0.1", NOW)
+    for path, is_ca, length in ((ca, True, 0), (certificate, False, None)):
+        read = x509.load_pem_x509_certificate(path.read_bytes())
+        constraints = read.extensions.get_extension_for_class(x509.BasicConstraints).value
+        assert (constraints.ca, constraints.path_length) == (is_ca, length)

@@ -179,3 +179,8 @@ def test_refreshed_registration_goes_on_and_one_on_the_new_secret_does_not() -> 
 
 def test_registration_in_the_clear_rests_on_no_secret() -> None:
     assert exposed(registration(1.0, version=None), reset(2.0), unregistered(5.0)) is None
+
+
+def test_session_that_has_ended_is_exposed_no_longer() -> None:
+    ended = {"t": 4.0, "kind": "session_ended", "device": "d1", "endpoint": "d1", "reason": "closed"}
+    assert exposed(registration(1.0), reset(2.0), ended, unregistered(8.0)) == 2.0

@@ -265,3 +265,14 @@ def test_device_that_shows_no_secret_is_never_stranded_and_never_on_a_slot() -> 
     (device,) = oracle.devices.values()
     assert (device.connected, device.stranded, device.slot) == (True, False, None)
     assert Measures(oracle)(parse("old_secret_accepted == 0")).value == 0
+
+
+def test_device_that_is_refused_out_of_being_online_is_not_recovered_and_has_an_outage() -> None:
+    story = Story().device().online(1.0)
+    story.at(2.0, "refused", device="d1", attempt=1, cause="not_allowed", code="4.03", slot="primary", fingerprint=OLD)
+    story.online(5.0, attempt=2)
+    oracle = Oracle().feed_all(story.records[:-2])
+    (device,) = oracle.devices.values()
+    assert (device.connected, device.recovered, device.lost_at) == (False, False, 2.0)
+    outage = Measures(Oracle().feed_all(story.records))(parse("outage.max == 0s")).value
+    assert outage == pytest.approx(3.01)

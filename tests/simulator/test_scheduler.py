@@ -250,3 +250,18 @@ async def test_cancelled_timer_calls_nobody_and_keeps_nobody() -> None:
     scheduler.at(scheduler.now(), done.set)
     async with asyncio.timeout(5):
         await done.wait()
+
+
+def test_timer_that_sets_itself_in_the_past_holds_up_no_other(play: Play) -> None:
+    async def test(scheduler: Scheduler) -> None:
+        done, long_ago = asyncio.Event(), scheduler.now() - 10
+
+        def again() -> None:
+            if not done.is_set():
+                scheduler.at(long_ago, again)
+
+        scheduler.at(long_ago, again)
+        scheduler.at(scheduler.now() + 0.02, done.set)
+        await done.wait()
+
+    play(test)

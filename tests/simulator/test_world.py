@@ -114,6 +114,14 @@ def test_secret_that_can_be_no_key_is_refused_with_its_device_and_without_its_va
     assert "not-hexadecimal" not in str(raised.value)
 
 
+@pytest.mark.parametrize("node_id", ["x" * 65, "a&b", "a b"])
+def test_name_that_can_be_no_endpoint_is_refused(tmp_path: Path, node_id: str) -> None:
+    path = tmp_path / "devices.ndjson"
+    path.write_text(f'{{"device_id": "d1", "primary": "00112233", "node_id": "{node_id}"}}')
+    with pytest.raises(UsageError, match="device d1: bad node_id, expected 1 to 64"):
+        fleet_identities("valves", Fleet(devices=path, protocol="lwm2m"), Ledger(1))
+
+
 def test_endpoint_of_a_device_is_its_node_id() -> None:
     assert Identity("d1", "00112233").endpoint == "d1"
     assert Identity("product_imei", "00112233", product_id="product").endpoint == "imei"

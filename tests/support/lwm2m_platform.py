@@ -139,6 +139,7 @@ class Lwm2mBench:
 
     engine: Lwm2mEngine
     platform: ScriptedPlatform
+    scheduler: Scheduler
     openings: list[Opening] = field(default_factory=list)
 
     def open(self, key: bytes | None, attempt: int = 1, outbox: Outbox | None = None, endpoint: str = EP) -> Opening:
@@ -172,7 +173,7 @@ async def lwm2m_bench(
     )
     scheduler, before = Scheduler(loop), open_sockets()
     endpoint = Endpoint("127.0.0.1", platform.port if port is None else port)
-    bench = Lwm2mBench(Lwm2mEngine(scheduler, endpoint, options or Lwm2mOptions()), platform)
+    bench = Lwm2mBench(Lwm2mEngine(scheduler, endpoint, options or Lwm2mOptions()), platform, scheduler)
     try:
         yield bench
         await bench.check(before)

@@ -83,9 +83,10 @@ class Session:
         return self._read(datagram) if self.is_open else []
 
     def send(self, data: bytes) -> None:
-        """Encrypt a datagram of the application's; it is dropped unless the session is open."""
+        """Encrypt a datagram of the application's; it is dropped unless the session is open, and if it is too large."""
         if self.is_open and self.end is None:
-            self._engine.connection.send(data)
+            with suppress(SSL.Error):
+                self._engine.connection.send(data)
 
     def take(self) -> list[bytes]:
         """Return the datagrams that are to be sent."""

@@ -63,15 +63,14 @@ class Lwm2mLink:
         self._phase = Phase.QUEUED
         self._terminal: LinkEvent | None = None
         self._silent = False
-        self._power = Power(shared.options.sleep) if shared.options.sleep else None
+        self._power = Power(shared.options.sleep)
         self._alarm = Alarm(shared.scheduler, self._wake)
         self._update_at = NEVER
-        self._deadline = self._now() + shared.options.connect_timeout_s
+        self._deadline = NEVER
         chance = jitter(0, credentials.endpoint, attempt)
         self._client = Lwm2mClient(self._send, credentials.endpoint, shared.options, lambda: chance)
         shared.open_links += 1
         shared.turnstile.enter(self._begin)
-        self._arm()
 
     # -- what the device asks for
 
@@ -97,13 +96,12 @@ class Lwm2mLink:
 
     def close(self) -> None:
         self._silent = True
-        if self._phase is not Phase.OPEN or (self._power and self._power.is_asleep):
+        if self._phase is not Phase.OPEN or self._power.is_asleep:
             self._fail("closed")
             return
         self._phase = Phase.LEAVING
         self._deadline = self._now() + LINGER_S
         self._client.deregister(self._now())
-        self._alarm.off()  # the scheduler may have forgotten its timers
         self._arm()
 
     def cut(self, reason: str) -> None:
@@ -116,8 +114,7 @@ class Lwm2mLink:
         self._arm()
 
     def received(self, datagram: bytes) -> None:
-        if self._power:
-            self._power.active(self._now())
+        self._power.active(self._now())
         self._hear(self._client.receive(datagram, self._now()))
         self._arm()
 
@@ -187,6 +184,7 @@ class Lwm2mLink:
         assert self._credentials is not None, "a link begins once"
         credentials, self._credentials = self._credentials, None
         self._phase = Phase.CONNECTING
+        self._deadline = self._now() + self._shared.options.connect_timeout_s
         identity, key = credentials.endpoint.encode(), credentials.key
         session = self._shared.dtls.connect(identity, key) if key is not None else None
         try:
@@ -200,8 +198,7 @@ class Lwm2mLink:
 
     def _send(self, datagram: bytes) -> None:
         if self._line is not None:
-            if self._power:
-                self._power.active(self._now())
+            self._power.active(self._now())
             self._line.send(datagram)
 
     # -- time
@@ -215,7 +212,7 @@ class Lwm2mLink:
             return
         due = min(self._deadline, self._client.wake_at)
         if self._phase is Phase.OPEN:
-            due = min(due, self._power.next_at if self._power else NEVER, self._update_at)
+            due = min(due, self._power.next_at, NEVER if self._power.is_asleep else self._update_at)
         elif self._line is not None and (resend_in_s := self._line.resend_in_s) is not None:
             due = min(due, self._now() + resend_in_s + RESENT_AFTER_S)
         self._alarm.set(due)
@@ -236,14 +233,14 @@ class Lwm2mLink:
 
     def _keep(self, now: float) -> None:
         """Refresh the registration in time; fall asleep and wake up."""
-        if self._power and now >= self._power.next_at:
+        if now >= self._power.next_at:
             if self._power.is_asleep:
                 self._wake_up()
             elif self._client.wake_at == NEVER:
                 self._fall_asleep(now)
             else:
                 self._power.active(now)  # something is still to be answered
-        if now >= self._update_at and not (self._power and self._power.is_asleep):
+        if now >= self._update_at and not self._power.is_asleep:
             self._update_at = NEVER
             self._client.update(now)
 
@@ -251,24 +248,22 @@ class Lwm2mLink:
 
     def _rouse(self) -> bool:
         """Wake up to say something; False when there is nobody to say it to any more."""
-        if self._power is not None and self._power.is_asleep:
+        if self._power.is_asleep:
             self._wake_up()
         return self._phase is Phase.OPEN
 
     def _fall_asleep(self, now: float) -> None:
-        assert self._power is not None
         assert self._line is not None
         self._power.fall_asleep(now)
         self._line.is_asleep = True
         self._owner.power_saving(on=True)
 
     def _wake_up(self) -> None:
-        assert self._power is not None
         assert self._line is not None
         self._power.active(self._now())
         self._line.is_asleep = False
         self._owner.power_saving(on=False)
-        if self._power.sleep.keeps_session:
+        if self._power.sleep and self._power.sleep.keeps_session:
             self._client.update(self._now())
             self.send_due()
         else:
@@ -293,8 +288,13 @@ class Lwm2mLink:
         self._shared.loop.call_soon(self._finish)
 
     def _finish(self) -> None:
-        """Tell the owner how it ended, unless it asked for silence."""
+        """Tell the owner how it ended, unless it asked for silence.
+
+        What leads back here is let go of: an ended session must not wait for the collector, which comes rarely.
+        """
         assert self._terminal is not None, "a link that ends has a terminal event"
+        self._line = None
+        del self._client, self._alarm
         self._shared.open_links -= 1
         if not self._silent:
             self._owner.link_event(self._terminal)

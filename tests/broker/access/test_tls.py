@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -178,3 +178,51 @@ def test_channel_takes_any_bytes() -> None:
         with contextlib.suppress(TlsFailed):
             assert channel.receive(data) == b""
         assert channel.encrypt(b"x") == channel.goodbye() == b"" or not channel.is_open
+
+
+async def test_who_goes_on_in_the_clear_after_the_handshake_failed_is_told_once(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port(rig))
+    for _ in range(5):
+        writer.write(connect("d1").encode())
+        await rig.statistics()
+    await rig.record("tls_failed")
+    assert (await rig.statistics())["internal_errors"] == 0
+    assert len(rig.records("tls_failed")) == 1
+    assert capsys.readouterr().err == ""
+    writer.close()
+
+
+async def test_last_words_before_a_goodbye_of_tls_are_heard_and_the_session_is_over(rig: Rig) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port(rig))
+    context, incoming, outgoing = trusting(rig), ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+
+    async def exchange(act: Callable[[], object]) -> None:
+        while True:
+            try:
+                act()
+            except ssl.SSLWantReadError:
+                writer.write(outgoing.read())
+                incoming.write(await reader.read(65_536))
+            else:
+                writer.write(outgoing.read())
+                return
+
+    async with asyncio.timeout(DEADLINE_S):
+        await exchange(tls.do_handshake)
+        tls.write(connect("d1").encode())
+        await exchange(lambda: tls.read(1024))
+        assert "d1" in await rig.sessions()
+        tls.write(Publish("$oc/devices/d1/sys/messages/up", b'{"seq": 1}', qos=1, packet_id=1).encode())
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.unwrap()
+        writer.write(outgoing.read())
+        assert (await rig.record("detached"))["reason"] == "connection_lost"
+        incoming.write(await reader.read())
+        assert tls.read(1024) == PubAck(1).encode()
+        with pytest.raises(ssl.SSLZeroReturnError):  # a goodbye, and no broken end
+            tls.read(1024)
+    assert rig.records("uplink")[0]["device"] == "d1"
+    writer.close()

@@ -55,7 +55,7 @@ async def is_told_next(rig: Rig, receiver: Receiver, device: NbDevice, *expected
 
 
 def coap(rig: Rig) -> int:
-    return rig.platform.coap_ports["coap"]
+    return rig.platform.more_ports["coap"]
 
 
 async def test_pushes_follow_how_long_a_device_is_silent(rig: Rig, receiver: Receiver, clock: FakeClock) -> None:
@@ -117,7 +117,7 @@ async def test_device_that_is_kept_out_is_offline(rig: Rig, receiver: Receiver, 
 async def test_lifetime_that_is_over_and_secret_that_is_reset_are_no_silence(
     rig: Rig, receiver: Receiver, clock: FakeClock
 ) -> None:
-    async with nb_device(rig.platform.coap_ports["coaps"], "n1") as device, nb_device(coap(rig)) as other:
+    async with nb_device(rig.platform.more_ports["coaps"], "n1") as device, nb_device(coap(rig)) as other:
         assert await device.handshake()
         await device.register("n1", "&lt=60")
         clock.advance(60)

@@ -100,6 +100,9 @@ def test_report_has_the_shape_that_the_vendors_codec_makes() -> None:
         ("19/1/0", b"[]"),
         ("19/1/0", cloud_request(msgType="deviceReq")),
         ("19/1/0", orjson.dumps({"msgType": "cloudReq"})),
+        ("19/1/0", cloud_request(mid="5")),
+        ("19/1/0", cloud_request(mid=5.5)),
+        ("19/1/0", b'{"msgType":"cloudReq","mid":99999999999999999999,"cmd":"c","paras":{}}'),
     ],
 )
 def test_what_is_no_command_is_passed_over(topic: str, payload: bytes) -> None:
@@ -112,3 +115,12 @@ def test_any_payload_is_taken(dialect: Dialect[Any], payload: bytes) -> None:
     for topic in ("19/1/0", "$oc/devices/d1/sys/commands/request_id=1"):
         found = dialect.request("d1", topic, payload)
         assert found is None or dialect.response("d1", *found)
+
+
+@pytest.mark.parametrize(
+    "request_", [cloud_request(cmd="c" * 16_000), cloud_request(paras={"seq": [[["deep"]]]}), cloud_request(cmd=None)]
+)
+def test_answer_to_whatever_request_is_small(request_: bytes) -> None:
+    found = LWM2M.request("d1", "19/1/0", request_)
+    assert found is not None
+    assert len(orjson.dumps(LWM2M.response("d1", *found)[1])) < 300

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.certificates import made_in, server_context
-from simulator.device.events import Unreachable
+from simulator.device.events import LinkLost, Unreachable
 from simulator.links.link import Endpoint, LinkOptions
 from simulator.links.native import NativeEngine
 from simulator.links.outbox import Outbox
@@ -128,6 +128,59 @@ async def test_many_packets_in_one_record_are_all_heard(engine: EngineFactory) -
         one.close()
 
 
-async def test_what_is_no_pem_is_said_to_be_none() -> None:
+@pytest.mark.parametrize("ca", ["no certificate at all", "", " \n"])
+async def test_what_is_no_pem_is_said_to_be_none(ca: str) -> None:
     with pytest.raises(ValueError, match="no certificates in PEM"):
-        trusting("no certificate at all")
+        trusting(ca)
+
+
+async def test_comments_in_other_languages_do_not_matter(tmp_path: Path) -> None:
+    ca, _, _ = made_in(tmp_path, "127.0.0.1", VALID_AT)
+    assert trusting("# Főtanúsítvány\n" + ca.read_text()).cert_store_stats()["x509_ca"] == 1
+
+
+@ENGINES
+async def test_reset_at_once_is_unreachable_at_once(engine: type) -> None:
+    """What is left of the connection may be gone before there is a TLS socket on it, or while it shakes hands."""
+    async with scripted_server(resetting_at_once) as listening:
+        scheduler = Scheduler(asyncio.get_running_loop())
+        fallen_through = list[object]()
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: fallen_through.append(context))
+        links = engine(scheduler, Endpoint("127.0.0.1", listening.port), replace(LinkOptions(), tls=contexts()[1]))
+        owners = [RecordingOwner(1) for _ in range(100)]
+        for owner in owners:
+            links.open(owner, 1, CREDENTIALS, Outbox())
+        for owner in owners:
+            assert isinstance(await owner.ended(), Unreachable)
+        scheduler.clear()
+    assert fallen_through == []
+
+
+async def resetting_at_once(peer: Peer) -> None:
+    peer.reset()
+
+
+@ENGINES
+async def test_link_that_is_closed_in_the_middle_of_its_handshake_leaves_nothing(engine: EngineFactory) -> None:
+    async with link_bench(OverTls(engine), silent) as bench:
+        one = bench.open()
+        await until(lambda: bench.server.peers, "the connection is there")
+        one.close()
+        other = bench.open()
+        await until(lambda: len(bench.server.peers) == 2, "the other one is there")
+        other.link.cut("the network is gone")
+        assert await other.owner.ended() == Unreachable(1, "the network is gone")
+
+
+@ENGINES
+async def test_record_that_is_broken_is_told_as_a_fault_of_tls(engine: EngineFactory) -> None:
+    async def breaking(peer: Peer) -> None:
+        await peer.accept()
+        await peer._put(b"\x17\x03\x03\x00\x20" + bytes(32))
+
+    async with link_bench(OverTls(engine), breaking) as bench:
+        one = bench.open()
+        await one.owner.accepted()
+        event = await one.owner.ended()
+    assert isinstance(event, LinkLost)
+    assert event.reason.startswith("no TLS: ")

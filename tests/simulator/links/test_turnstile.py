@@ -24,3 +24,17 @@ async def test_who_does_not_want_any_more_takes_no_place() -> None:
         gate.enter(lambda: False)
     gate.enter(lambda: begun.append(5) or True)  # type: ignore[func-returns-value]
     await until(lambda: begun == [5], "the one who wants begins")
+
+
+async def test_one_who_fails_to_begin_holds_up_nobody() -> None:
+    gate, begun = Turnstile(asyncio.get_running_loop(), most=3, per_turn=1), list[int]()
+    fallen_through = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: fallen_through.append(context))
+
+    def failing() -> bool:
+        raise ValueError("no such name")
+
+    gate.enter(failing)
+    gate.enter(lambda: begun.append(1) or True)  # type: ignore[func-returns-value]
+    await until(lambda: begun == [1], "the next one begins")
+    assert len(fallen_through) == 1

@@ -5,12 +5,15 @@ Leaving the bench checks the rules of `simulator.links.link` each time.
 
 import asyncio
 import errno
+import functools
+import gc
 import os
 from collections.abc import Callable
 
 import pytest
 
 from simulator.device.events import Accepted, Cause, LinkLost, Refused, Unreachable
+from simulator.links.lwm2m.link import Lwm2mLink
 from simulator.links.lwm2m.options import Lwm2mOptions, Sleep
 from tests.support.link_bench import messages, outbox_of
 from tests.support.lwm2m_platform import EP, KEY, Answers, Opening, ScriptedPlatform, lwm2m_bench, obliging
@@ -35,6 +38,11 @@ def refusing(code: Code, *path: str) -> Answers:
 
 def silent(_request: Message) -> None:
     """Answer nothing."""
+
+
+def refusing_silently(request: Message) -> Message | None:
+    """Take the registration, and answer nothing else."""
+    return obliging(request) if request.opt.uri_path == ("rd",) else None
 
 
 async def observed(one: Opening, platform: ScriptedPlatform) -> None:
@@ -301,6 +309,61 @@ async def test_cut_of_an_attempt_is_unreachable(key: bytes | None) -> None:
         assert await one.owner.ended() == Unreachable(1, "the network is gone")
 
 
+async def test_who_has_closed_hears_nothing_more() -> None:
+    async with lwm2m_bench(None, refusing_silently) as bench:
+        one = bench.open(None)
+        await one.owner.accepted()
+        one.close()
+        answer = await bench.platform.answer_to(bench.platform.ask(Code.PUT, "19", "1", "0", payload=b"late"))
+        assert answer.code is Code.CHANGED
+    assert one.owner.told("arrived") == []
+
+
+async def test_places_are_given_back_by_who_is_accepted_and_by_who_is_not(
+    key: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulator.links.lwm2m.engine.MAX_UNDER_WAY", 1)
+    async with lwm2m_bench(key, refusing(Code.FORBIDDEN, "rd")) as bench:
+        for _ in range(2):
+            assert isinstance(await bench.open(key).owner.ended(), Refused)
+        bench.platform.answers = obliging
+        for _ in range(2):
+            one = bench.open(key)
+            await one.owner.accepted()
+        for opening in bench.openings[2:]:
+            opening.close()
+
+
+async def test_who_waits_for_a_place_is_given_its_time_when_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.links.lwm2m.engine.MAX_UNDER_WAY", 1)
+    async with lwm2m_bench(None, silent, IMPATIENT) as bench:
+        first, second = bench.open(None), bench.open(None)
+        await first.owner.ended()
+        assert second.owner.terminal is None
+        await second.owner.ended()
+    assert len(bench.platform.peers) == 2, "both have asked"
+
+
+async def test_link_that_has_ended_does_not_wait_for_the_collector(key: bytes | None) -> None:
+    def alive() -> int:
+        return sum(isinstance(found, Lwm2mLink) for found in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with lwm2m_bench(key) as bench:
+            before = alive()
+            one = bench.open(key)
+            await observed(one, bench.platform)
+            one.link.cut("gone")
+            await one.owner.ended()
+            bench.openings.clear()
+            del one
+            assert alive() == before
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("act", [lambda one: one.link.publish("t", b"x"), lambda one: one.link.send_due()])
 async def test_nothing_is_sent_after_the_end(act: Callable[[Opening], None]) -> None:
     async with lwm2m_bench(None) as bench:
@@ -316,6 +379,10 @@ async def test_nothing_is_sent_after_the_end(act: Callable[[Opening], None]) -> 
 
 NAPPING = Lwm2mOptions(sleep=Sleep(asleep_s=0.5, awake_s=0.1))
 FORGETFUL = Lwm2mOptions(sleep=Sleep(asleep_s=0.5, awake_s=0.1, keeps_session=False))
+
+
+def is_past(moment: float) -> bool:
+    return asyncio.get_running_loop().time() > moment
 
 
 def naps(one: Opening) -> list[object]:
@@ -351,10 +418,52 @@ async def test_device_that_has_something_to_report_wakes_up_for_it(key: bytes | 
         one.close()
 
 
-async def test_device_that_keeps_no_session_is_lost_when_it_wakes_up(key: bytes | None) -> None:
+async def test_device_that_keeps_no_session_is_lost_when_it_wakes_up_and_says_nothing(key: bytes | None) -> None:
     async with lwm2m_bench(key, options=FORGETFUL) as bench:
         assert await bench.open(key).owner.ended() == LinkLost(1, "woke up without its session")
     assert bench.platform.asked(Code.DELETE, "rd", "a1") == []
+    assert bench.platform.ended == []
+
+
+async def test_registration_that_is_to_be_refreshed_waits_until_the_device_wakes_up_and_holds_up_nobody() -> None:
+    options = Lwm2mOptions(lifetime_s=1, sleep=Sleep(asleep_s=1.2, awake_s=0.1))
+    async with lwm2m_bench(None, options=options) as bench:
+        one, loop = bench.open(None), asyncio.get_running_loop()
+        await until(lambda: naps(one) == [True], "it falls asleep")
+        rung = list[float]()
+        for delay_s in (0.5, 0.8):
+            bench.scheduler.at(loop.time() + delay_s, lambda: rung.append(loop.time()))
+        await until(lambda: len(rung) == 2, "other timers ring")
+        assert naps(one) == [True], "it is still asleep, and its refresh is due"
+        assert bench.platform.asked(Code.POST, "rd", "a1") == []
+        await until(lambda: bench.platform.asked(Code.POST, "rd", "a1"), "an update when it wakes up")
+        one.close()
+
+
+async def test_device_does_not_fall_asleep_before_it_has_its_answer() -> None:
+    async with lwm2m_bench(None, refusing_silently, NAPPING) as bench:
+        one, loop = bench.open(None), asyncio.get_running_loop()
+        await one.owner.accepted()
+        one.link.send_due()
+        bench.platform.ask(Code.POST, "1", "0", "8")  # which makes it ask for something in its turn
+        await until(lambda: bench.platform.asked(Code.POST, "rd", "a1"), "an update, which nobody answers")
+        since = loop.time()
+        await until(lambda: loop.time() > since + 3 * 0.1, "three times what it stays awake")
+        assert naps(one) == []
+        one.close()
+
+
+async def test_what_a_device_hears_keeps_it_awake() -> None:
+    options = Lwm2mOptions(sleep=Sleep(asleep_s=0.5, awake_s=0.3))
+    async with lwm2m_bench(None, options=options) as bench:
+        one, loop = bench.open(None), asyncio.get_running_loop()
+        await one.owner.accepted()
+        since = loop.time()
+        while loop.time() < since + 0.9:
+            await bench.platform.answer_to(bench.platform.ask(Code.GET, "3", "0"))
+            await until(functools.partial(is_past, loop.time() + 0.1), "a moment")
+        assert naps(one) == []
+        one.close()
 
 
 async def test_device_that_is_asleep_is_switched_off_without_a_word(key: bytes | None) -> None:
