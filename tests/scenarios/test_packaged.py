@@ -174,7 +174,7 @@ def test_visit_rescues_nb_iot_devices_that_were_not_told(tmp_path: Path) -> None
     rescued = text.replace("expect:", f'  - id: visit\n    {visit}\n    until: "recovered == 100%"\n\nexpect:')
     rescued = rescued.replace('  - "stranded == 10 of pumps"', '  - "stranded == 0"')
     (tmp_path / "rescued.yaml").write_text(rescued)
-    ended = keyturn("run", "rescued.yaml", cwd=tmp_path)
+    ended = keyturn("run", "rescued.yaml", "--set", "timeline.quiet.wait=0s", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -204,7 +204,11 @@ def test_devices_asleep_through_the_overlap_are_stranded_and_named_if_they_keep_
     assert "fell asleep: it hears nothing" in ended.stdout
 
 
-@pytest.mark.parametrize("cure", ["fleets.forgetful.sleep.keeps_session=true", "timeline.overlap.wait=25s"])
+BRIEF = ("fleets.dozing.sleep.asleep=5s", "fleets.forgetful.sleep.asleep=5s", "timeline.wake.wait=6s")
+
+
+@pytest.mark.parametrize("cure", ["fleets.forgetful.sleep.keeps_session=true", "timeline.overlap.wait=10s"])
 def test_sleepers_are_saved_by_their_session_or_by_patience(tmp_path: Path, cure: str) -> None:
-    ended = keyturn("run", "sleeping-devices", "--set", cure, cwd=tmp_path)
+    changes = [word for change in (*BRIEF, cure) for word in ("--set", change)]
+    ended = keyturn("run", "sleeping-devices", *changes, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
