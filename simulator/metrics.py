@@ -77,7 +77,9 @@ _REFUSALS = ("total", "credential", "not_allowed", "config")
 
 _ALL = (
     _population("connected", "devices with an accepted session"),
-    _population("recovered", "devices whose connect event was acknowledged since the step; of LwM2M, those that have registered"),
+    _population(
+        "recovered", "devices whose connect event was acknowledged since the step; of LwM2M, those that have registered"
+    ),
     _population("slot", "connected devices that presented this slot's secret", ("primary", "secondary")),
     _population("stranded", "devices that hold no secret which the platform accepts"),
     _population("gave_up", "halted devices that hold a secret which would be accepted"),
