@@ -6,10 +6,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.broker.rig import Rig, running
+from tests.broker.rig import FakeClock, Rig, running
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture

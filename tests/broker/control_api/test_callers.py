@@ -23,11 +23,6 @@ STALE_S = 15 * 60 + 1
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def rig(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Rig]:
     """A platform that takes signatures, at the time at which the vectors were signed, and a token."""
     async with running(tmp_path, clock, **KEYS, token="open-sesame") as rig:

@@ -19,11 +19,6 @@ DOWN = "$oc/devices/d1/sys/messages/down"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def still(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Rig]:
     """A platform whose clock stands still, and whose callers wait for a device for the twinkling of an eye."""
     async with running(tmp_path, clock, answer_timeout_s=0.01) as rig:

@@ -1,29 +1,14 @@
 """Asynchronous commands go to NB-IoT devices that can be reached, one after the other, and their answers come back."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from aiocoap import Code
 
-from tests.broker.lwm2m.nb_device import KEY, NbDevice, nb_device
-from tests.broker.rig import FakeClock, Rig, running
+from tests.broker.lwm2m.nb_device import NbDevice, nb_device
+from tests.broker.rig import FakeClock, Rig
 
 COMMANDS = "/v5/iot/p/devices/m1/async-commands"
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def rig(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Rig]:
-    async with running(tmp_path, clock, coap_port=0, coaps_port=0) as rig:
-        await rig.provision("m1", protocol="coap", primary=KEY, secondary=None)
-        yield rig
 
 
 async def create(rig: Rig, number: int, **more: object) -> str:

@@ -19,11 +19,6 @@ COMMANDS = "/v5/iot/p/devices/m1/async-commands"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def rig(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Rig]:
     async with running(tmp_path, clock, coap_port=0, coaps_port=0, sweep_s=0.01) as rig:
         await rig.provision("m1", "m2", protocol="coap", primary=KEY, secondary=None)

@@ -4,7 +4,6 @@ Time stands still until it is told to pass, and every ping lets the platform loo
 """
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,6 @@ from tests.broker.rig import FakeClock, Rig, running
 COMMANDS = "/v5/iot/p/devices/m1/async-commands"
 SLEEPY, AWAKE = "&lt=86400&b=UQ", "&lt=86400&b=U"
 STEP_S = 3
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def rig(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Rig]:
-    async with running(tmp_path, clock, coap_port=0, coaps_port=0) as rig:
-        await rig.provision("m1", protocol="coap", primary=KEY, secondary=None)
-        yield rig
 
 
 def plain(rig: Rig) -> int:

@@ -18,11 +18,6 @@ LONG = "&lt=2000000&b=U"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def rig(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Rig]:
     async with running(tmp_path, clock, coap_port=0, coaps_port=0, sweep_s=0.01, strict_dtls=True) as rig:
         await rig.provision("m1", protocol="coap", primary=KEY, secondary=None, node_id="n1", product_id="p")
