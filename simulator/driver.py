@@ -89,10 +89,6 @@ class Driver:
     def online(self) -> bool:
         return self.device.state is State.ONLINE
 
-    def holds(self, secret: str) -> bool:
-        """Whether the device has this secret, proved or not."""
-        return any(one.secret == secret for one in self.device.keyring.held)
-
     @property
     def owes(self) -> bool:
         """Whether an online device still waits for an acknowledgement."""
