@@ -21,7 +21,7 @@ from simulator.links.answers import MQTT_5, disconnect_reason
 from simulator.links.greeting import max_body
 from simulator.links.outbox import Message
 from simulator.links.tcp import QOS_2_UNASKED, TcpEngine, TcpLink
-from simulator.links.tls import TlsSocket, why
+from simulator.links.tls import Covered, TlsSocket, why
 from simulator.scheduler import Scheduler, Timer, cancel
 from wire.mqtt import FROM_SERVER, ConnAck, Connect, Disconnect, ProtocolError, Publish, ReasonCode
 from wire.mqtt import Properties as WireProperties
@@ -45,13 +45,13 @@ class PahoEngine(TcpEngine):
         return PahoClient(self, link, Line(sock))
 
 
-class Line:
+class Line(Covered["socket.socket | TlsSocket"]):
     """A connected socket as paho sees it: it remembers why it failed, which paho does not, and can be cut."""
 
-    __slots__ = ("_sock", "failure", "is_cut")
+    __slots__ = ("failure", "is_cut")
 
     def __init__(self, sock: socket.socket | TlsSocket) -> None:
-        self._sock = sock
+        super().__init__(sock)
         self.failure = "closed by the platform"
         self.is_cut = False
 
@@ -64,15 +64,6 @@ class Line:
     def pending(self) -> int:
         """How much can be read although the socket is not readable."""
         return self._sock.pending() if isinstance(self._sock, TlsSocket) else 0
-
-    def close(self) -> None:
-        self._sock.close()
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def setblocking(self, flag: bool) -> None:
-        self._sock.setblocking(flag)
 
     def _unless_cut(self, call: Callable[[Argument], Result], argument: Argument) -> Result:
         if self.is_cut:

@@ -6,7 +6,9 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
+
+ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # which of them it is, is a matter of Python's version
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -27,13 +29,31 @@ def trusting(ca: str | None) -> ssl.SSLContext:
     return context
 
 
-class TlsSocket:
-    """What streams and paho need of a socket: a call that cannot go on now is a BlockingIOError, as on a plain one."""
+S = TypeVar("S", bound="socket.socket | TlsSocket")
+
+
+class Covered(Generic[S]):
+    """A socket under a cover: what needs no translation."""
 
     __slots__ = ("_sock",)
 
-    def __init__(self, sock: ssl.SSLSocket) -> None:
+    def __init__(self, sock: S) -> None:
         self._sock = sock
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        self._sock.setblocking(flag)
+
+
+class TlsSocket(Covered[ssl.SSLSocket]):
+    """What streams and paho need of a socket: a call that cannot go on now is a BlockingIOError, as on a plain one."""
+
+    __slots__ = ()
 
     def recv(self, size: int) -> bytes:
         return _unless_it_waits(self._sock.recv, size)
@@ -44,15 +64,6 @@ class TlsSocket:
     def pending(self) -> int:
         """How many bytes can be read although the socket is not readable: they are decrypted already."""
         return self._sock.pending()
-
-    def close(self) -> None:
-        self._sock.close()
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def setblocking(self, flag: bool) -> None:
-        self._sock.setblocking(flag)
 
 
 class Handshake:
@@ -88,7 +99,7 @@ class Handshake:
             self._sock = self._wrap(plain)
         except (OSError, ValueError) as error:  # it has been reset meanwhile, or the name is none
             plain.close()
-            self._failed(why(error))
+            self._failed(_why_not(error))
         else:
             self._go_on()
 
@@ -104,7 +115,7 @@ class Handshake:
             self._loop.add_writer(tls, self._go_on)
         except OSError as error:
             tls.close()
-            self._failed(why(error))
+            self._failed(_why_not(error))
         else:
             self._done(TlsSocket(tls))
 
@@ -120,14 +131,20 @@ def _unless_it_waits(call: Callable[[Argument], Result], argument: Argument) -> 
         raise BlockingIOError from None
 
 
+def _why_not(error: Exception) -> str:
+    """Say why there is no TLS on a connection."""
+    is_of_tls = isinstance(error, ssl.SSLError) and not isinstance(error, ENDS)
+    return why(error) if is_of_tls else f"{why(error)} during the TLS handshake"
+
+
 def why(error: Exception) -> str:
-    """Say in words why a connection, over TLS or not, could not be opened or went wrong."""
+    """Say in words what became of a connection, over TLS or not."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate was not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # which of them is a matter of Python's version
-        return "closed by the platform during the TLS handshake"
+    if isinstance(error, ENDS):
+        return "closed by the platform"
     if isinstance(error, ssl.SSLError):
-        return f"no TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+        return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return str(error)

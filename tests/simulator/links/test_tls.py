@@ -74,7 +74,7 @@ async def test_server_without_tls_is_told_as_one() -> None:
         links.open(owner, 1, CREDENTIALS, Outbox())
         event = await owner.ended()
         scheduler.clear()
-    assert event == Unreachable(1, "no TLS: wrong version number")
+    assert event == Unreachable(1, "TLS: wrong version number")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -183,4 +183,4 @@ async def test_record_that_is_broken_is_told_as_a_fault_of_tls(engine: EngineFac
         await one.owner.accepted()
         event = await one.owner.ended()
     assert isinstance(event, LinkLost)
-    assert event.reason.startswith("no TLS: ")
+    assert event.reason.startswith("TLS: ")
