@@ -12,14 +12,15 @@ from aiocoap import Code, ContentFormat, Message
 from broker.async_commands import AsyncCommand, AsyncCommands
 from broker.lwm2m.peers import Peer
 from broker.lwm2m.registrations import Registrations
+from wire.coap.peer import MAX_TRANSMIT_WAIT_S
 
 COMMANDS = ("19", "1", "0")
 MAX_MID = 65_535
 MAX_UNANSWERED = 20
 MAX_WRITE = 16_000
 """What fits into a record of DTLS (RFC 6347 §4.1) beside a message's head. A longer command fails: no block-wise."""
-AWAKE_S = 93.0
-"""How long a device in queue mode listens after it was heard: MAX_TRANSMIT_WAIT (OMA LwM2M 1.1 §6.5)."""
+AWAKE_S = MAX_TRANSMIT_WAIT_S
+"""How long a device in queue mode listens after it was heard (OMA LwM2M 1.1 §6.5)."""
 
 
 class CommandWriter:

@@ -66,17 +66,13 @@ class Dialler:
 
     def _begin(self, dial: Dial) -> bool:
         """The turn has come; False if nobody waits for it any more."""
-        if dial.wanted:
-            self._start(dial)
-            return True
-        return False
-
-    def _start(self, dial: Dial) -> None:
+        if not dial.wanted:
+            return False
         try:
             dial.sock = self._socket()
         except OSError as error:
             self._finish(dial, error.errno or errno.EMFILE)
-            return
+            return True
         code = dial.sock.connect_ex(self._address)
         if code == errno.EINPROGRESS:  # on the loopback the hands are shaken by now, and asking again tells
             code = dial.sock.connect_ex(self._address)
@@ -84,6 +80,7 @@ class Dialler:
             self._loop.add_writer(dial.sock, self._writable, dial)
         else:
             self._finish(dial, 0 if code == errno.EISCONN else code)
+        return True
 
     def _socket(self) -> socket.socket:
         sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

@@ -119,13 +119,11 @@ async def test_device_that_wakes_up_answers_what_aiocoap_sends_again(monkeypatch
         links, owner = engine(port, options), RecordingOwner(1)
         link = links.open(owner, 1, EndpointCredentials(EP, None), outbox_of())
         await owner.accepted()
-        assert link._line is not None
-        link._line.is_asleep = True
+        link._power.is_asleep = True
         answer = asyncio.ensure_future(
             context.request(request(directory, Code.PUT, "19", "1", "0", payload=b"turn")).response
         )
-        await asyncio.sleep(0)
-        asyncio.get_running_loop().call_later(0.5, lambda: setattr(link._line, "is_asleep", False))
+        asyncio.get_running_loop().call_later(0.5, lambda: setattr(link._power, "is_asleep", False))
         async with asyncio.timeout(10):
             assert (await answer).code is Code.CHANGED
         assert owner.told("arrived") == [("19/1/0", b"turn")]

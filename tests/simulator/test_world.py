@@ -138,3 +138,12 @@ async def test_authority_that_is_none_is_told() -> None:
     endpoints = Endpoints(mqtts=Endpoint("127.0.0.1", 1), ca="no certificate")
     with pytest.raises(UsageError, match=r"platform\.ca: no certificates in PEM"):
         builder.build(scenario(meters={"count": 1, "security": "tls"}), endpoints)
+
+
+async def test_what_links_wait_for_goes_on_when_the_devices_timers_are_cleared() -> None:
+    world, _, _ = await build(scenario(a={"count": 1}))
+    (native,) = world.engines
+    assert isinstance(native, NativeEngine)
+    assert native.scheduler is world.link_scheduler
+    assert {driver.around.scheduler for driver in world.fleets["a"].drivers.values()} == {world.scheduler}
+    assert world.scheduler is not world.link_scheduler

@@ -10,11 +10,11 @@ from typing import Any
 from simulator.credentials import EndpointCredentials
 from simulator.links.link import Endpoint
 from simulator.links.lwm2m.engine import Lwm2mEngine
-from simulator.links.lwm2m.link import Lwm2mLink
 from simulator.links.lwm2m.options import Lwm2mOptions
 from simulator.links.outbox import Outbox
 from simulator.scheduler import Scheduler, cancelled
 from tests.support.descriptors import open_sockets
+from tests.support.link_bench import Opened as Attempt
 from tests.support.link_owner import RecordingOwner
 from tests.support.waiting import turns, until
 from wire.coap import CoapPeer, Code, Event, Message, Request, Response
@@ -118,21 +118,6 @@ class ScriptedPlatform(asyncio.DatagramProtocol):
         return asyncio.get_running_loop().time()
 
 
-@dataclass(slots=True)
-class Opening:
-    """One attempt on the bench."""
-
-    link: Lwm2mLink
-    owner: RecordingOwner
-    outbox: Outbox
-    closed: bool = False
-
-    def close(self) -> None:
-        """Close the link; from now on it must be silent."""
-        self.closed = True
-        self.link.close()
-
-
 @dataclass
 class Lwm2mBench:
     """Opens links of one engine to a scripted platform."""
@@ -140,12 +125,12 @@ class Lwm2mBench:
     engine: Lwm2mEngine
     platform: ScriptedPlatform
     scheduler: Scheduler
-    openings: list[Opening] = field(default_factory=list)
+    openings: list[Attempt] = field(default_factory=list)
 
-    def open(self, key: bytes | None, attempt: int = 1, outbox: Outbox | None = None, endpoint: str = EP) -> Opening:
+    def open(self, key: bytes | None, attempt: int = 1, outbox: Outbox | None = None, endpoint: str = EP) -> Attempt:
         owner, outbox = RecordingOwner(attempt), Outbox() if outbox is None else outbox
         link = self.engine.open(owner, attempt, EndpointCredentials(endpoint, key), outbox)
-        self.openings.append(Opening(link, owner, outbox))
+        self.openings.append(Attempt(link, owner, outbox))
         return self.openings[-1]
 
     async def check(self, before: set[Any]) -> None:

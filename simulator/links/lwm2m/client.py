@@ -8,14 +8,18 @@ from collections.abc import Callable
 from dataclasses import field
 from enum import Enum, auto
 
+from aiocoap import ContentFormat
+
+from simulator.dialects.lwm2m import DOWNLINK, UPLINK
 from simulator.links.lwm2m.options import Lwm2mOptions
 from wire.coap import Acknowledged, CoapPeer, Code, Failed, Failure, Message, Rejected, Request, Response
 from wire.coap import Event as CoapEvent
+from wire.coap.peer import MAX_TRANSMIT_WAIT_S
 from wire.record import record
 
-UPLINK, DOWNLINK, UPDATE_TRIGGER = ("19", "0", "0"), ("19", "1", "0"), ("1", "0", "8")
+UPLINK_PATH, DOWNLINK_PATH, UPDATE_TRIGGER = tuple(UPLINK.split("/")), tuple(DOWNLINK.split("/")), ("1", "0", "8")
 OBJECTS = b'</>;rt="oma.lwm2m",</1/0>,</3/0>,</19/0>,</19/1>'
-LINK_FORMAT, OCTET_STREAM = 40, 42
+OCTETS = ContentFormat.OCTETSTREAM
 OBSERVE, NO_LONGER = 0, 1
 OBSERVE_NUMBERS = 1 << 24
 VERSION = "1.0"
@@ -93,6 +97,12 @@ class Lwm2mClient:
         return self._coap.wake_at
 
     @property
+    def refresh_after_s(self) -> float:
+        """When a registration is to be refreshed: early enough for every resending, if its lifetime is long enough."""
+        lifetime_s = self._options.lifetime_s
+        return max(lifetime_s - MAX_TRANSMIT_WAIT_S, lifetime_s / 2)
+
+    @property
     def is_observed(self) -> bool:
         return self._observer is not None
 
@@ -100,7 +110,7 @@ class Lwm2mClient:
         options = self._options
         query = f"ep={self._endpoint}", f"lt={options.lifetime_s}", f"lwm2m={VERSION}", f"b={options.binding}"
         message = Message(
-            code=Code.POST, uri_path=("rd",), uri_query=query, content_format=LINK_FORMAT, payload=OBJECTS
+            code=Code.POST, uri_path=("rd",), uri_query=query, content_format=ContentFormat.LINKFORMAT, payload=OBJECTS
         )
         self._ask(Matter.REGISTRATION, message, now)
 
@@ -119,7 +129,7 @@ class Lwm2mClient:
         if self._observer is None:
             return
         self._number = (self._number + 1) % OBSERVE_NUMBERS
-        message = Message(code=Code.CONTENT, observe=self._number, content_format=OCTET_STREAM, payload=payload)
+        message = Message(code=Code.CONTENT, observe=self._number, content_format=OCTETS, payload=payload)
         self._coap.notify(self._observer, message, now, confirmable=confirmable)
 
     def receive(self, datagram: bytes, now: float) -> list[News]:
@@ -186,19 +196,19 @@ class Lwm2mClient:
 
     def _answer(self, message: Message) -> tuple[Message, News | None]:
         match message.opt.uri_path, message.code:
-            case path, Code.GET if path == UPLINK:
+            case path, Code.GET if path == UPLINK_PATH:
                 return self._observe(message)
-            case path, Code.PUT if path == DOWNLINK:
+            case path, Code.PUT if path == DOWNLINK_PATH:
                 return Message(code=Code.CHANGED), Written(message.payload)
             case path, Code.POST if path == UPDATE_TRIGGER:
                 return Message(code=Code.CHANGED), None
-            case path, _ if path in (UPLINK, DOWNLINK, UPDATE_TRIGGER):
+            case path, _ if path in (UPLINK_PATH, DOWNLINK_PATH, UPDATE_TRIGGER):
                 return Message(code=Code.METHOD_NOT_ALLOWED), None
         return Message(code=Code.NOT_FOUND), None
 
     def _observe(self, message: Message) -> tuple[Message, News | None]:
         """Answer a read, which may begin an observation or end it (RFC 7641 §3.1, §3.6)."""
-        content = Message(code=Code.CONTENT, content_format=OCTET_STREAM)
+        content = Message(code=Code.CONTENT, content_format=OCTETS)
         if message.opt.observe == OBSERVE:
             content.opt.observe = self._number
             if message.token == self._observer:

@@ -6,6 +6,7 @@ import socket
 from typing import Protocol
 
 from simulator.links.link import Endpoint
+from simulator.links.lwm2m.power import Power
 from wire.dtls import Session
 
 MAX_DATAGRAM = 65_535
@@ -29,18 +30,23 @@ class Receiver(Protocol):
 class Line:
     """Owns its socket; when `close` returns the descriptor is gone. OSError when there is none to be had.
 
-    Asleep it hears nothing: what arrives is lost.
+    While the device sleeps nothing is heard: what arrives is lost.
     """
 
-    __slots__ = ("_loop", "_receiver", "_session", "_sock", "is_asleep")
+    __slots__ = ("_loop", "_power", "_receiver", "_session", "_sock")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, endpoint: Endpoint, receiver: Receiver, session: Session | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        endpoint: Endpoint,
+        receiver: Receiver,
+        session: Session | None,
+        power: Power,
     ) -> None:
         self._loop = loop
         self._receiver = receiver
         self._session = session
-        self.is_asleep = False
+        self._power = power
         family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         self._sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
@@ -83,7 +89,7 @@ class Line:
         """Say goodbye in a session that is open, and let go of the socket."""
         if self.is_closed:
             return
-        if self._session is not None and not self.is_asleep:
+        if self._session is not None and not self._power.is_asleep:
             self._session.close()
             self._flush(self._session)
         self.drop()
@@ -116,7 +122,7 @@ class Line:
         except OSError as error:
             self._receiver.failed(os.strerror(error.errno or 0))
             return
-        if not self.is_asleep:
+        if not self._power.is_asleep:
             self._take(datagram)
 
     def _take(self, datagram: bytes) -> None:

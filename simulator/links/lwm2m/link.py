@@ -5,6 +5,7 @@ from enum import Enum, auto
 from simulator.credentials import EndpointCredentials
 from simulator.device.backoff import jitter
 from simulator.device.events import Accepted, LinkEvent, LinkLost, Unreachable
+from simulator.dialects.lwm2m import DOWNLINK
 from simulator.links.link import LinkOwner
 from simulator.links.lwm2m.alarm import Alarm
 from simulator.links.lwm2m.answers import handshake_outcome, outcome
@@ -16,7 +17,6 @@ from simulator.links.outbox import Message, Outbox
 from wire.coap.peer import NEVER
 from wire.dtls import Session
 
-COMMANDS = "19/1/0"
 LINGER_S = 1.0  # a goodbye that nobody answers does not keep the descriptor
 RESENT_AFTER_S = 0.01  # OpenSSL's clock is not ours: a look too early costs another
 
@@ -147,7 +147,7 @@ class Lwm2mLink:
                 case Taken() if self._in_flight is not None:
                     self._acknowledged(self._in_flight)
                 case Written(payload):
-                    self._owner.message_arrived(COMMANDS, payload)
+                    self._owner.message_arrived(DOWNLINK, payload)
 
     def _answered(self, event: LinkEvent | None) -> None:
         if self._phase is Phase.LEAVING:
@@ -156,12 +156,12 @@ class Lwm2mLink:
             self._phase = Phase.OPEN
             self._deadline = NEVER
             self._shared.turnstile.leave()
-            self._update_at = self._now() + self._shared.options.update_every_s
+            self._update_at = self._now() + self._client.refresh_after_s
             self._owner.link_event(event)
         elif event is not None:
             self._end(event)
         else:
-            self._update_at = self._now() + self._shared.options.update_every_s
+            self._update_at = self._now() + self._client.refresh_after_s
 
     def _resume(self) -> None:
         """A new observer: what the one before did not acknowledge is reported again."""
@@ -188,7 +188,7 @@ class Lwm2mLink:
         identity, key = credentials.endpoint.encode(), credentials.key
         session = self._shared.dtls.connect(identity, key) if key is not None else None
         try:
-            self._line = Line(self._shared.loop, self._shared.endpoint, self, session)
+            self._line = Line(self._shared.loop, self._shared.endpoint, self, session, self._power)
         except OSError as error:
             self._fail(error.strerror or str(error))
             return True
@@ -253,15 +253,11 @@ class Lwm2mLink:
         return self._phase is Phase.OPEN
 
     def _fall_asleep(self, now: float) -> None:
-        assert self._line is not None
         self._power.fall_asleep(now)
-        self._line.is_asleep = True
         self._owner.power_saving(on=True)
 
     def _wake_up(self) -> None:
-        assert self._line is not None
         self._power.active(self._now())
-        self._line.is_asleep = False
         self._owner.power_saving(on=False)
         if self._power.sleep and self._power.sleep.keeps_session:
             self._client.update(self._now())

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-MAX_TRANSMIT_WAIT_S = 93.0
-"""How long a request may take, resent as often as CoAP resends it (RFC 7252 §4.8.2)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
@@ -25,12 +22,6 @@ class Lwm2mOptions:
     lifetime_s: int = 86_400
     connect_timeout_s: float = 30.0
     sleep: Sleep | None = None
-
-    @property
-    def update_every_s(self) -> float:
-        """When a registration is refreshed: early enough for every resending, if its lifetime is long enough."""
-        margin = MAX_TRANSMIT_WAIT_S
-        return self.lifetime_s - margin if self.lifetime_s > 2 * margin else self.lifetime_s / 2
 
     @property
     def binding(self) -> str:

@@ -41,5 +41,6 @@ def test_alert_about_the_key_blames_the_credential_with_its_number() -> None:
 
 def test_handshake_that_fails_without_such_an_alert_blames_nobody() -> None:
     session = Wire().connect(KEY)
-    session.end = End.FAILED
-    assert handshake_outcome(3, session) == Unreachable(3, "the handshake failed: failed")
+    for session.alert in (None, 40):
+        session.end = End.FAILED
+        assert handshake_outcome(3, session) == Unreachable(3, "the handshake failed: failed")

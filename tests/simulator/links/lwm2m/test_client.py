@@ -177,9 +177,10 @@ def test_update_trigger_before_the_registration_is_of_no_use() -> None:
     assert [decode(one).code for one in desk.sent] == [Code.POST, Code.CHANGED]
 
 
-@pytest.mark.parametrize(("lifetime_s", "update_every_s"), [(86_400, 86_307.0), (200, 107.0), (186, 93.0), (10, 5.0)])
-def test_registration_is_refreshed_as_late_as_resending_allows(lifetime_s: int, update_every_s: float) -> None:
-    assert Lwm2mOptions(lifetime_s).update_every_s == update_every_s
+@pytest.mark.parametrize(("lifetime_s", "after_s"), [(86_400, 86_307.0), (200, 107.0), (186, 93.0), (10, 5.0)])
+def test_registration_is_refreshed_as_late_as_resending_allows(lifetime_s: int, after_s: float) -> None:
+    client = Lwm2mClient(lambda _: None, EP, Lwm2mOptions(lifetime_s), lambda: 0.5)
+    assert client.refresh_after_s == after_s
 
 
 def test_who_sleeps_registers_in_queue_mode() -> None:

@@ -15,8 +15,8 @@ import pytest
 from simulator.device.events import Accepted, Cause, LinkLost, Refused, Unreachable
 from simulator.links.lwm2m.link import Lwm2mLink
 from simulator.links.lwm2m.options import Lwm2mOptions, Sleep
-from tests.support.link_bench import messages, outbox_of
-from tests.support.lwm2m_platform import EP, KEY, Answers, Opening, ScriptedPlatform, lwm2m_bench, obliging
+from tests.support.link_bench import Opened, messages, outbox_of
+from tests.support.lwm2m_platform import EP, KEY, Answers, ScriptedPlatform, lwm2m_bench, obliging
 from tests.support.ports import unused_port
 from tests.support.waiting import until
 from wire.coap import Code, Message
@@ -45,7 +45,7 @@ def refusing_silently(request: Message) -> Message | None:
     return obliging(request) if request.opt.uri_path == ("rd",) else None
 
 
-async def observed(one: Opening, platform: ScriptedPlatform) -> None:
+async def observed(one: Opened, platform: ScriptedPlatform) -> None:
     await one.owner.accepted()
     await platform.answer_to(platform.observe())
 
@@ -365,7 +365,7 @@ async def test_link_that_has_ended_does_not_wait_for_the_collector(key: bytes | 
 
 
 @pytest.mark.parametrize("act", [lambda one: one.link.publish("t", b"x"), lambda one: one.link.send_due()])
-async def test_nothing_is_sent_after_the_end(act: Callable[[Opening], None]) -> None:
+async def test_nothing_is_sent_after_the_end(act: Callable[[Opened], None]) -> None:
     async with lwm2m_bench(None) as bench:
         one = bench.open(None, outbox=outbox_of(*messages(1)))
         await observed(one, bench.platform)
@@ -385,7 +385,7 @@ def is_past(moment: float) -> bool:
     return asyncio.get_running_loop().time() > moment
 
 
-def naps(one: Opening) -> list[object]:
+def naps(one: Opened) -> list[object]:
     return one.owner.told("power saving")
 
 
