@@ -52,7 +52,7 @@ class Command:
 
     name: str
     result_code: int = 0
-    seq: object = None
+    seq: int | None = None
     slot: Slot | None = None
     secret: str | None = field(default=None, repr=False)
 

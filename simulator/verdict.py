@@ -62,10 +62,9 @@ class RunReport:
         named = dict.fromkeys(device for outcome in failed for device in outcome.worst)
         return list(named)[:WORST_DEVICES]
 
-    @property
-    def protocols(self) -> list[str]:
-        """What the devices speak, in the order of the fleets."""
-        return list(dict.fromkeys(device.protocol for device in self.oracle.devices.values()))
+    def protocols(self, fleets: Iterable[str]) -> list[str]:
+        """What the devices of these fleets speak, in the order of the fleets."""
+        return list(dict.fromkeys(device.protocol for name in fleets for device in self.oracle.fleets[name]))
 
     def measure(self, text: str, protocol: str | None = None) -> Measurement:
         """Measure what any expectation speaks of, for all devices or for those of one protocol."""

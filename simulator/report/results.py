@@ -34,7 +34,7 @@ def results(report: RunReport) -> dict[str, Any]:
         "downlinks": {stat: value(report, f"downlinks.{stat} == 0") for stat in DOWNLINKS},
         "exposure": {stat: value(report, f"exposure.{stat} == 0s") for stat in TIMES},
         "lag_p99": report.measures.lag_p99_s(),
-        "protocols": {protocol: _protocol(report, protocol) for protocol in report.protocols},
+        "protocols": {protocol: _protocol(report, protocol) for protocol in report.protocols(report.oracle.fleets)},
         "steps": list(_steps(report)),
         "expectations": [
             {
@@ -70,13 +70,9 @@ def _steps(report: RunReport) -> Iterator[dict[str, Any]]:
 
 def _with_protocols(report: RunReport, step: StepFacts) -> dict[str, Any]:
     """A step's numbers, and those of each protocol where its fleets speak several."""
-    spoken = [protocol for protocol in report.protocols if _speaks(report, step, protocol)]
+    spoken = report.protocols(step.fleets)
     apart = {one: _numbers(report, step.step, one) for one in spoken} if len(spoken) > 1 else {}
     return {**_numbers(report, step.step), "protocols": apart}
-
-
-def _speaks(report: RunReport, step: StepFacts, protocol: str) -> bool:
-    return any(device.protocol == protocol for fleet in step.fleets for device in report.oracle.fleets[fleet])
 
 
 def _numbers(report: RunReport, step: str, protocol: str | None = None) -> dict[str, Any]:
