@@ -233,16 +233,18 @@ class Lwm2mLink:
 
     def _keep(self, now: float) -> None:
         """Refresh the registration in time; fall asleep and wake up."""
-        if now >= self._power.next_at:
-            if self._power.is_asleep:
+        if self._power.is_asleep:
+            if now >= self._power.next_at:
                 self._wake_up()
-            elif self._client.wake_at == NEVER:
+            return
+        if now >= self._update_at:
+            self._update_at = NEVER
+            self._client.update(now)
+        if now >= self._power.next_at:
+            if self._client.wake_at == NEVER:
                 self._fall_asleep(now)
             else:
                 self._power.active(now)  # something is still to be answered
-        if now >= self._update_at and not self._power.is_asleep:
-            self._update_at = NEVER
-            self._client.update(now)
 
     # -- power saving
 
