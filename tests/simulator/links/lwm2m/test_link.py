@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from simulator.device.events import Accepted, Cause, LinkLost, Refused, Unreachable
+from simulator.links.lwm2m.client import Lwm2mClient
 from simulator.links.lwm2m.link import Lwm2mLink
 from simulator.links.lwm2m.options import Lwm2mOptions, Sleep
 from tests.support.link_bench import Opened, messages, outbox_of
@@ -43,6 +44,10 @@ def silent(_request: Message) -> None:
 def refusing_silently(request: Message) -> Message | None:
     """Take the registration, and answer nothing else."""
     return obliging(request) if request.opt.uri_path == ("rd",) else None
+
+
+def is_past(moment: float) -> bool:
+    return asyncio.get_running_loop().time() > moment
 
 
 async def observed(one: Opened, platform: ScriptedPlatform) -> None:
@@ -220,6 +225,17 @@ async def test_registration_is_refreshed_before_it_ends(key: bytes | None) -> No
         one.close()
 
 
+async def test_refresh_that_nobody_answers_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, update = list[float](), Lwm2mClient.update
+    monkeypatch.setattr(Lwm2mClient, "update", lambda client, now: (asked.append(now), update(client, now)))
+    async with lwm2m_bench(None, refusing_silently, Lwm2mOptions(lifetime_s=1)) as bench:
+        one, loop = bench.open(None), asyncio.get_running_loop()
+        await until(lambda: asked, "a refresh")
+        await until(functools.partial(is_past, loop.time() + 0.2), "a moment")
+        assert len(asked) == 1, "a timer in the past would ring at every turn"
+        one.link.cut("enough")
+
+
 @pytest.mark.parametrize(
     ("code", "event"),
     [
@@ -380,10 +396,6 @@ async def test_nothing_is_sent_after_the_end(act: Callable[[Opened], None]) -> N
 NAPPING = Lwm2mOptions(sleep=Sleep(asleep_s=0.5, awake_s=0.1))
 STRAY_ACK = bytes.fromhex("60001234")
 FORGETFUL = Lwm2mOptions(sleep=Sleep(asleep_s=0.5, awake_s=0.1, keeps_session=False))
-
-
-def is_past(moment: float) -> bool:
-    return asyncio.get_running_loop().time() > moment
 
 
 def naps(one: Opened) -> list[object]:
