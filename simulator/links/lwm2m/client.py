@@ -121,7 +121,7 @@ class Lwm2mClient:
 
     def deregister(self, now: float) -> None:
         if self._asked is not None:
-            self._coap.forget(self._asked[0])
+            self._coap.cancel(self._asked[:1], now)  # an update under way would hold it up (NSTART = 1)
         self._ask(Matter.DEREGISTRATION, Message(code=Code.DELETE, uri_path=self._location), now)
 
     def report(self, payload: bytes, now: float, *, confirmable: bool) -> None:

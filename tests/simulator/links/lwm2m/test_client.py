@@ -81,13 +81,14 @@ def test_one_update_at_a_time_is_enough() -> None:
     assert len(desk.sent) == sent
 
 
-def test_answer_to_an_update_that_a_deregistration_overtook_is_dropped() -> None:
+def test_deregistration_does_not_wait_for_an_update_and_its_answer_is_dropped() -> None:
     desk = Desk().registered()
     desk.client.update(1.0)
     token, mid = desk.last().token, desk.last().mid
     desk.client.deregister(1.1)
-    assert desk.give(Type.ACK, Code.CHANGED, token, 1.2, mid) == []
     assert desk.last().code is Code.DELETE
+    assert desk.give(Type.ACK, Code.CHANGED, token, 1.2, mid) == []
+    assert desk.answer(Code.DELETED) == [Answered(Matter.DEREGISTRATION, Code.DELETED)]
 
 
 def test_registration_that_nobody_answers_is_given_up_after_all_its_resendings() -> None:
