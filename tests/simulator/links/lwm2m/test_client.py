@@ -76,9 +76,10 @@ def test_update_and_deregistration_go_to_the_location_that_was_given() -> None:
 def test_one_update_at_a_time_is_enough() -> None:
     desk = Desk().registered()
     desk.client.update(1.0)
-    sent = len(desk.sent)
     desk.client.update(1.5)
-    assert len(desk.sent) == sent
+    sent = len(desk.sent)
+    assert desk.answer(Code.CHANGED) == [Answered(Matter.UPDATE, Code.CHANGED)]
+    assert len(desk.sent) == sent, "nothing waited for the first"
 
 
 def test_deregistration_does_not_wait_for_an_update_and_its_answer_is_dropped() -> None:
