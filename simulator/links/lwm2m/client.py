@@ -190,7 +190,7 @@ class Lwm2mClient:
     def _serve(self, message: Message, now: float) -> News | None:
         answer, news = self._answer(message)
         self._coap.respond(message, answer, now)
-        if message.opt.uri_path == UPDATE_TRIGGER and answer.code is Code.CHANGED and self._location:
+        if message.opt.uri_path == UPDATE_TRIGGER and answer.code is Code.CHANGED:
             self.update(now)
         return news
 
