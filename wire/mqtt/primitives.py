@@ -25,6 +25,9 @@ class PacketType(IntEnum):
     CONNACK = 2
     PUBLISH = 3
     PUBACK = 4
+    PUBREC = 5
+    PUBREL = 6
+    PUBCOMP = 7
     SUBSCRIBE = 8
     SUBACK = 9
     UNSUBSCRIBE = 10
@@ -66,6 +69,22 @@ def encode_varint(value: int) -> bytes:
         out.append(digit | 0x80 if value else digit)
         if not value:
             return bytes(out)
+
+
+def remaining_length(buffer: bytes, at: int) -> tuple[int, int]:
+    """Read the length field at `at`: its value and where the body starts (0 while it is incomplete)."""
+    length = 0
+    if at < len(buffer) and buffer[at] < 0x80:  # as nearly all are
+        return buffer[at], at + 1
+    for shift in (0, 7, 14, 21):
+        if at >= len(buffer):
+            return 0, 0
+        digit = buffer[at]
+        at += 1
+        length |= (digit & 0x7F) << shift
+        if digit < 0x80:
+            return length, at
+    raise ProtocolError("a remaining length of more than four bytes [MQTT-2.2.3]")
 
 
 def packet_size(body: int) -> int:

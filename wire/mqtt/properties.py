@@ -19,10 +19,13 @@ from wire.mqtt.topics import topic_error
 from wire.record import record
 
 CONNECT, CONNACK, WILL = PacketType.CONNECT, PacketType.CONNACK, PacketType.WILL
-PUBLISH, PUBACK, DISCONNECT = PacketType.PUBLISH, PacketType.PUBACK, PacketType.DISCONNECT
+PUBLISH, DISCONNECT = PacketType.PUBLISH, PacketType.DISCONNECT
+ANSWERS = PUBACK, PUBREC, PUBREL, PUBCOMP = PacketType.PUBACK, PacketType.PUBREC, PacketType.PUBREL, PacketType.PUBCOMP
 SUBSCRIBE, SUBACK = PacketType.SUBSCRIBE, PacketType.SUBACK
 UNSUBSCRIBE, UNSUBACK = PacketType.UNSUBSCRIBE, PacketType.UNSUBACK
-EVERYWHERE = frozenset((CONNECT, CONNACK, WILL, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, DISCONNECT))
+EVERYWHERE = frozenset(
+    (CONNECT, CONNACK, WILL, PUBLISH, *ANSWERS, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, DISCONNECT)
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -152,7 +155,7 @@ _TABLE = {
     0x19: _Row("request_response_information", _FLAG, _in(CONNECT)),
     0x1A: _Row("response_information", _STRING, _in(CONNACK)),
     0x1C: _Row("server_reference", _STRING, _in(CONNACK, DISCONNECT)),
-    0x1F: _Row("reason_string", _STRING, _in(CONNACK, PUBACK, SUBACK, UNSUBACK, DISCONNECT)),
+    0x1F: _Row("reason_string", _STRING, _in(CONNACK, *ANSWERS, SUBACK, UNSUBACK, DISCONNECT)),
     0x21: _Row("receive_maximum", _U16_NOT_0, _in(CONNECT, CONNACK)),
     0x22: _Row("topic_alias_maximum", _U16, _in(CONNECT, CONNACK)),
     0x23: _Row("topic_alias", _U16_NOT_0, _in(PUBLISH), code=ReasonCode.TOPIC_ALIAS_INVALID),  # [MQTT-3.3.2-8]

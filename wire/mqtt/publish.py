@@ -17,7 +17,7 @@ from wire.mqtt.primitives import (
     unpack_u16,
 )
 from wire.mqtt.properties import NO_PROPERTIES, Properties, decode_properties, encode_properties, read_properties
-from wire.mqtt.reason import PUBACK_CODES, ReasonCode, encode_reason
+from wire.mqtt.reason import PUBACK_CODES, PUBREL_CODES, ReasonCode, ReasonCodes, encode_reason
 from wire.mqtt.topics import topic_error
 from wire.record import record
 
@@ -75,10 +75,15 @@ class Publish:
 
 
 @record
-class PubAck:
-    """§3.4. 3.1.1 knows the packet identifier alone."""
+class Acknowledgement:
+    """What answers a PUBLISH, or the answer to one, by its packet identifier (§3.4 to §3.7).
 
-    KIND: ClassVar[PacketType] = PacketType.PUBACK
+    3.1.1 knows the packet identifier alone.
+    """
+
+    KIND: ClassVar[PacketType]
+    HEAD: ClassVar[bytes]
+    CODES: ClassVar[ReasonCodes]
 
     packet_id: int
     code: int = ReasonCode.SUCCESS
@@ -88,18 +93,54 @@ class PubAck:
         packet_id = encode_packet_id(self.packet_id)
         plain = self.properties is NO_PROPERTIES
         if version != 5 or (plain and not self.code):
-            return b"\x40\x02" + packet_id
-        tail = b"" if plain else encode_properties(self.properties, PacketType.PUBACK)
-        return frame(0x40, packet_id + encode_reason(PUBACK_CODES, self.code) + tail)
+            return self.HEAD + packet_id
+        tail = b"" if plain else encode_properties(self.properties, self.KIND)
+        return frame(self.HEAD[0], packet_id + encode_reason(self.CODES, self.code) + tail)
 
     @classmethod
     def decode(cls, flags: int, body: bytes, version: int = 4) -> Self:
+        require_flags(flags, cls.HEAD[0] & 0x0F)
         if version != 5 or len(body) == 2:
-            return cls(decode_only_packet_id(flags, body))
-        require_flags(flags, 0)
+            return cls(decode_only_packet_id(0, body))
         reader = Reader(body)
-        packet_id, code = reader.packet_id(), reader.reason(PUBACK_CODES)
+        packet_id, code = reader.packet_id(), reader.reason(cls.CODES)
         # a length below 4 leaves the properties out (5.0 §3.4.2.2.1)
-        properties = read_properties(reader, PacketType.PUBACK) if reader else NO_PROPERTIES
+        properties = read_properties(reader, cls.KIND) if reader else NO_PROPERTIES
         reader.end()
         return cls(packet_id, code, properties)
+
+
+@record
+class PubAck(Acknowledgement):
+    """§3.4: a message of QoS 1 was taken."""
+
+    KIND: ClassVar[PacketType] = PacketType.PUBACK
+    HEAD: ClassVar[bytes] = b"\x40\x02"
+    CODES: ClassVar[ReasonCodes] = PUBACK_CODES
+
+
+@record
+class PubRec(Acknowledgement):
+    """§3.5: a message of QoS 2 was taken, and is not known to be released."""
+
+    KIND: ClassVar[PacketType] = PacketType.PUBREC
+    HEAD: ClassVar[bytes] = b"\x50\x02"
+    CODES: ClassVar[ReasonCodes] = PUBACK_CODES
+
+
+@record
+class PubRel(Acknowledgement):
+    """§3.6: its sender will not send it again."""
+
+    KIND: ClassVar[PacketType] = PacketType.PUBREL
+    HEAD: ClassVar[bytes] = b"\x62\x02"
+    CODES: ClassVar[ReasonCodes] = PUBREL_CODES
+
+
+@record
+class PubComp(Acknowledgement):
+    """§3.7: its receiver will not take it again."""
+
+    KIND: ClassVar[PacketType] = PacketType.PUBCOMP
+    HEAD: ClassVar[bytes] = b"\x70\x02"
+    CODES: ClassVar[ReasonCodes] = PUBREL_CODES

@@ -63,6 +63,7 @@ def _codes(text: str) -> ReasonCodes:
 
 CONNACK_CODES = _codes("00 80 81 82 83 84 85 86 87 88 89 8a 8c 90 95 97 99 9a 9b 9c 9d 9f")  # [MQTT-3.2.2-8]
 PUBACK_CODES = _codes("00 10 80 83 87 90 91 97 99")  # [MQTT-3.4.2-1]
+PUBREL_CODES = _codes("00 92")  # [MQTT-3.6.2-1]
 SUBACK_CODES = _codes("00 01 02 80 83 87 8f 91 97 9e a1 a2")  # [MQTT-3.9.3-2]
 UNSUBACK_CODES = _codes("00 11 80 83 87 8f 91")  # [MQTT-3.11.3-2]
 DISCONNECT_CODES = _codes(  # [MQTT-3.14.2-1]
