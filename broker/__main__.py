@@ -19,12 +19,14 @@ import orjson
 
 from broker import VERSION
 from broker.complaints import complain
+from broker.engines.address import EngineAddress
 from broker.errors import SettingsError, StoreError
 from broker.server import Platform
 from broker.settings import Settings
 
 OK, USAGE, CRASH = 0, 2, 4
 SECRET_KEY_VARIABLE = "KEYTURN_SECRET_KEY"
+ENGINE_PASSWORD_VARIABLE = "KEYTURN_ENGINE_PASSWORD"
 NOTICE = "a platform for tests; it is not a cloud, keep no real secret in it"
 
 
@@ -34,6 +36,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "keyturn serve") ->
     if flags["access_key"] is not None and flags["secret_key"] is None:
         flags["secret_key"] = os.environ.get(SECRET_KEY_VARIABLE)
     try:
+        password, ca = os.environ.get(ENGINE_PASSWORD_VARIABLE), flags.pop("engine_ca")
+        flags["engine"] = EngineAddress.parse(flags["engine"], password, ca)
         settings = Settings(**{**flags, "sign_window_hours": tuple(flags["sign_window_hours"])})
         _raise_file_limit()
         with asyncio.Runner(loop_factory=_new_loop) as runner:
@@ -129,6 +133,20 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--mqtts-port", type=int, help="serve MQTT over TLS; 0 = any free port")
     add("--tls-cert", type=Path, dest="tls_certificate", metavar="PATH", help="its certificate, and those above it")
     add("--tls-key", type=Path, metavar="PATH", help="the key; without both, an authority of our own vouches for us")
+    add(
+        "--engine",
+        default="builtin",
+        metavar="ENGINE",
+        help="who carries what devices say to each other: builtin, amqtt, mqtt://HOST, mqtts://HOST or unix:/PATH; "
+        f"a password is better in the variable {ENGINE_PASSWORD_VARIABLE} than in the URL",
+    )
+    add("--engine-ca", type=Path, metavar="PATH", help="the certificates of who vouches for an engine at mqtts://")
+    add(
+        "--policy",
+        choices=("iotda", "open"),
+        default="iotda",
+        help="open: an engine offers all that it has, on every topic, and to clients that claim to be no device",
+    )
     add("--coap-port", type=int, help="serve NB-IoT devices in the clear; 0 = any free port")
     add("--coaps-port", type=int, help="serve NB-IoT devices over DTLS; 0 = any free port")
     add("--db", type=Path, metavar="PATH", help="SQLite file; without it nothing is kept")

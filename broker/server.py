@@ -19,8 +19,9 @@ from broker.access.admission import Admission
 from broker.access.delivery import Delivery
 from broker.access.events import Events
 from broker.access.gate import Gate
+from broker.access.link import Links
 from broker.access.listener import Listener
-from broker.access.router import Router
+from broker.access.turns import Turns
 from broker.access.uplinks import Uplinks
 from broker.async_commands import AsyncCommands
 from broker.auth.registry import Registry
@@ -31,9 +32,12 @@ from broker.control_api.callers import Callers
 from broker.control_api.http_server import HttpServer
 from broker.control_api.services import Services
 from broker.control_api.tenant import Tenant
+from broker.engines.choice import engine_for
+from broker.engines.engine import Engine
 from broker.journal import Journal
 from broker.lwm2m.registrations import Registrations
 from broker.messages import Messages
+from broker.notes import Notes
 from broker.push.status_pushes import StatusPushes
 from broker.roma import RomaLink
 from broker.rotation import Rotation
@@ -107,11 +111,14 @@ class Platform:
             ground.statistics,
             ground.ids,
         )
-        services, gate = self._connect(ground, pushes)
+        turns = Turns(asyncio.get_running_loop(), ground.journal)
+        services, gate, engine = self._connect(ground, pushes, turns, tasks)
         await self._serve_http(opening, services, http_socket)
         opening.callback(ground.journal.end_following)
-        listener = Listener(self.settings, gate, ground.journal, ground.statistics, self._clock)
-        await _serve_devices(opening, listener, mqtt_socket, secure, pushes)
+        await engine.start()
+        opening.push_async_callback(engine.stop)
+        links = Links(self.settings, gate, Notes(ground.journal, ground.statistics, self._clock), turns)
+        await _serve_devices(opening, Listener(links), mqtt_socket, secure, pushes)
         await self._serve_lwm2m(opening, services)
         services.loop_lag.start()
         opening.callback(services.loop_lag.stop)
@@ -157,19 +164,23 @@ class Platform:
         registrations: Registrations[Any] = Registrations(clock)
         return Ground(ids, statistics, sessions, journal, store, roma_tables, activations, registry, registrations)
 
-    def _connect(self, ground: Ground, pushes: StatusPushes) -> tuple[Services, Gate]:
+    def _connect(
+        self, ground: Ground, pushes: StatusPushes, turns: Turns, tasks: asyncio.TaskGroup
+    ) -> tuple[Services, Gate, Engine]:
         """Put the parts together: what the control API works on, and what devices talk to."""
         settings, clock, registrations = self.settings, self._clock, ground.registrations
         registry, sessions, journal, statistics = ground.registry, ground.sessions, ground.journal, ground.statistics
-        engine: Router[str] = Router()
-        stored = StoredStates(engine, journal, clock)
-        delivery = Delivery(engine, sessions, stored, journal, statistics, clock)
+        notes = Notes(journal, statistics, clock)
+        stored = StoredStates(journal, clock)
+        delivery = Delivery(sessions, stored, journal, statistics, clock)
+        engine = engine_for(settings, delivery, notes, turns, tasks)
+        stored.engine = engine
         commands = Commands(registry, sessions, delivery, journal, ground.ids)
-        admission = Admission(settings, registry, sessions, stored, delivery, journal, statistics, clock)
+        admission = Admission(settings, registry, sessions, stored, delivery, engine, notes)
         uplinks = Uplinks(commands, Events(sessions, delivery, journal, clock), journal, statistics)
         async_commands = AsyncCommands(registry, journal, clock)
         sweeps = (ground.activations.save, async_commands.expire)
-        gate = Gate(settings, admission, uplinks, engine, delivery, journal, statistics, sweeps)
+        gate = Gate(settings, admission, uplinks, delivery, journal, statistics, sweeps)
         rotation = Rotation(
             registry, ground.store, sessions, registrations, stored, async_commands, journal, statistics
         )
@@ -201,7 +212,7 @@ class Platform:
             loop_lag=LoopLag(asyncio.get_running_loop()),
             stop=self.stop_asked.set,
         )
-        return services, gate
+        return services, gate, engine
 
     async def _serve_lwm2m(self, opening: AsyncExitStack, services: Services) -> None:
         settings = self.settings

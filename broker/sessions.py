@@ -10,7 +10,9 @@ from broker.access.downlinks import Downlinks
 from broker.access.terms import Terms
 from broker.auth.registry import Slot
 from broker.presence import Presence
-from wire.mqtt import Packet
+from wire.mqtt import Disconnect, Packet, PubAck, PubComp, Publish, PubRec, PubRel, Subscribe, Unsubscribe
+
+Answer = PubAck | PubRec | PubRel | PubComp
 
 
 class Ending(StrEnum):
@@ -28,6 +30,7 @@ class Ending(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     TOPIC_POLICY = "topic_policy"
     SLOW_CONSUMER = "slow_consumer"
+    ENGINE_CLOSED = "engine_closed"
     INTERNAL_ERROR = "internal_error"
     STOPPING = "stopping"
 
@@ -41,14 +44,59 @@ class Link(Protocol):
     def cut(self, ending: Ending) -> None:
         """End the session now; what was due still goes out, what comes in no longer counts."""
 
+    def raw(self) -> bytes:
+        """Return the packet that is being served as it came."""
+
+    def pause_reading(self) -> None:
+        """Take no more from the client until `resume_reading`; whatever it does meanwhile, it is not silent."""
+
+    def resume_reading(self) -> None: ...
+
+
+class Line(Protocol):
+    """A session's way to the engine, which carries what is not between the device and the platform.
+
+    Codes that are None are the engine's to say; the line sends the acknowledgement of the whole packet.
+    """
+
+    def publish(self, session: "Session", packet: Publish) -> None:
+        """Take a message, and see that it is acknowledged."""
+
+    def subscribe(self, session: "Session", packet: Subscribe, codes: tuple[int | None, ...]) -> None: ...
+
+    def unsubscribe(self, session: "Session", packet: Unsubscribe, codes: tuple[int | None, ...]) -> None: ...
+
+    def answer(self, session: "Session", packet: Answer) -> None:
+        """Take the client's word on a message of the engine's, or its next on one of its own."""
+
+    def ping(self, session: "Session") -> None: ...
+
+    def subscribed_qos(self, session: "Session", topic: str) -> int | None:
+        """Return the QoS that a device has subscribed to a custom topic with; None if it has not."""
+
+    def disconnect(self, packet: Disconnect) -> None:
+        """The client says goodbye; `leave` follows."""
+
+    def leave(self) -> None:
+        """The session is over, or came to nothing."""
+
+    def pause(self) -> None:
+        """The client takes no more for now."""
+
+    def resume(self) -> None: ...
+
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """An accepted, live connection of a device; its state is kept for `keep_s` when it ends, 0 = not at all."""
+    """An accepted connection of a device; its state is kept for `keep_s` when it ends, 0 = not at all.
+
+    It `is_open` once the engine is ready for it and its client is told so. A guest, let in without being a device,
+    has its client id for a device id, and no slot.
+    """
 
     device_id: str
-    slot: Slot
-    version: int
+    slot: Slot | None
+    version: int | None
     client_id: str
     peer: str
     connected_at: datetime
@@ -56,6 +104,14 @@ class Session:
     terms: Terms
     downlinks: Downlinks = field(repr=False)
     keep_s: int = 0
+    line: Line | None = field(default=None, repr=False)
+    is_open: bool = False
+
+    @property
+    def engine(self) -> Line:
+        """Its line, which it has from before it is open to its end."""
+        assert self.line is not None, "an engine gives every session a line before anything else happens to it"
+        return self.line
 
     @property
     def has_system_topics(self) -> bool:
@@ -86,6 +142,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._live: dict[str, Session] = {}
+        self._arriving: dict[str, Session] = {}
         self.presence = Presence()
         self.watcher: Watcher | None = None
 
@@ -101,8 +158,19 @@ class Sessions:
     def get(self, device_id: str) -> Session | None:
         return self._live.get(device_id)
 
+    def expect(self, session: Session) -> None:
+        """Its CONNECT was judged, and the engine is asked: until it is attached it can only be cut."""
+        self._arriving[session.device_id] = session
+
+    def give_up(self, session: Session) -> None:
+        """Expect this very session no longer."""
+        if self._arriving.get(session.device_id) is session:
+            del self._arriving[session.device_id]
+
     def attach(self, session: Session) -> None:
         """Make this the device's session; the caller has cut the one before."""
+        self.give_up(session)
+        session.is_open = True
         self._live[session.device_id] = session
         self.presence.entered(session.device_id, session.connected_at)
         if self.watcher is not None:
@@ -122,7 +190,10 @@ class Sessions:
         return True
 
     def cut(self, device_id: str, ending: Ending) -> bool:
-        """Cut the device's session, if it has one."""
+        """Cut the device's session, and one that arrives; tells whether there was one."""
+        arriving = self._arriving.get(device_id)
+        if arriving is not None:
+            arriving.link.cut(ending)
         session = self._live.get(device_id)
         if session is None:
             return False

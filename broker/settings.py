@@ -4,9 +4,11 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from broker.auth.plain_login import LONGEST_PASSWORD, LoginRules
 from broker.auth.signature import AccessKey
+from broker.engines.address import BUILTIN, EngineAddress
 from broker.errors import SettingsError
 
 MAX_PAYLOAD = 1 << 20
@@ -20,6 +22,11 @@ class Settings:
 
     An MQTTS port None is not served. Its certificate is `tls_certificate` with `tls_key`, PEM files, or else one of an
     authority of our own, kept beside `db`.
+    `engine` carries what devices say to each other. `policy` "iotda" offers what the cloud offers; "open" lets the
+    engine offer all that it has, on any topic, and to guests: clients without a user name that claim to be no device.
+    `engine_timeout_s` is how long an engine may take to answer for a session, `engine_dials` how many are dialled at
+    a time.
+
     A CoAP port None is not served: NB-IoT devices speak in the clear on the first and over DTLS on the second.
 
     `strict_dtls` ends a DTLS session with the secret that it was made with, and not at its device's next handshake.
@@ -39,6 +46,10 @@ class Settings:
     mqtts_port: int | None = None
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    engine: EngineAddress = BUILTIN
+    policy: Literal["iotda", "open"] = "iotda"
+    engine_timeout_s: float = 10.0
+    engine_dials: int = 48
     coap_port: int | None = None
     coaps_port: int | None = None
     db: Path | None = None
@@ -99,8 +110,17 @@ class Settings:
             self.expose or is_loopback(self.host),
             f"host {self.host!r} is not a loopback address; to offer a test platform to others say --expose",
         )
+        _require(
+            not self.is_open or self.engine.is_broker,
+            "policy open lets the engine offer all that it has, which the builtin engine has not; "
+            "expected an engine: amqtt, or the URL of a broker",
+        )
         self._check_callers()
         self._check_ranges()
+
+    @property
+    def is_open(self) -> bool:
+        return self.policy == "open"
 
     @property
     def tls_folder(self) -> Path | None:
@@ -141,7 +161,7 @@ class Settings:
             low, high = getattr(self, name)
             _require(low <= high, f"{name} is {low},{high}, expected the lower bound first")
         seconds = ("connect_timeout_s", "linger_s", "stuck_s", "sweep_s", "answer_timeout_s", "busy_timeout_s")
-        for name in (*seconds, "stop_grace_s", "push_timeout_s"):
+        for name in (*seconds, "stop_grace_s", "push_timeout_s", "engine_timeout_s"):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected more than 0 seconds")
         for name in ("receive_maximum", "inflight_window"):
@@ -167,6 +187,7 @@ class Settings:
             "journal_ring",
             "push_concurrency",
             "push_queue_limit",
+            "engine_dials",
         ):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected at least 1")

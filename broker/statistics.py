@@ -16,6 +16,7 @@ class Statistics:
 
     connections: int = 0
     accepted: int = 0
+    guests: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     uplinks: int = 0

@@ -6,9 +6,9 @@ keyed by device id: a client id changes every hour. It lives in memory, and ends
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from broker.access.downlinks import Downlinks
-from broker.access.router import Router
 from broker.clock import Clock
 from broker.journal import Journal
 from broker.mailbox import Mailbox
@@ -29,14 +29,19 @@ class Kept:
     expires_at: float
 
 
+class Keeper(Protocol):
+    """Who keeps the subscriptions that belong to stored states."""
+
+    def forget(self, device_id: str) -> None: ...
+
+
 class StoredStates:
     """The stored states of devices that have no session; a session has its state itself.
-
     `mailboxes` are of all devices that were ever sent one of the vendor's messages.
     """
 
-    def __init__(self, engine: Router[str], journal: Journal, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self.engine: Keeper | None = None
         self._journal = journal
         self._clock = clock
         self._kept: dict[str, Kept] = {}
@@ -57,23 +62,25 @@ class StoredStates:
             session.downlinks.suspend()
             self._kept[session.device_id] = Kept(session.downlinks, self._clock.now() + session.keep_s)
         else:
-            self._engine.forget(session.device_id)
-            self._take_back(session.device_id, session.downlinks)
+            self._forget(session.device_id, session.downlinks)
 
-    def take(self, device_id: str) -> Downlinks | None:
-        """Hand a device's state over to its new session; None if there is none."""
-        if self.get(device_id) is None:
+    def look_up(self, device_id: str) -> Downlinks | None:
+        """Return the state that a device's next session goes on with, if there is any; what is too old is dropped."""
+        found = self.get(device_id)
+        if found is None:
             self.drop(device_id, Loss.EXPIRED)
-            return None
-        return self._kept.pop(device_id).downlinks
+        return found
+
+    def take(self, device_id: str) -> bool:
+        """The new session has the state from now on; False if there was none."""
+        return self._kept.pop(device_id, None) is not None
 
     def drop(self, device_id: str, loss: Loss) -> None:
         """Forget what is kept of a device, if anything is."""
         kept = self._kept.pop(device_id, None)
         if kept is None:
             return
-        self._engine.forget(device_id)
-        self._take_back(device_id, kept.downlinks)
+        self._forget(device_id, kept.downlinks)
         self._journal.write("forgotten", device=device_id, reason=loss, messages=kept.downlinks.held)
 
     def delete(self, device_id: str, session: Session | None) -> None:
@@ -89,7 +96,9 @@ class StoredStates:
         for device_id in [one for one, kept in self._kept.items() if kept.expires_at <= now]:
             self.drop(device_id, Loss.EXPIRED)
 
-    def _take_back(self, device_id: str, downlinks: Downlinks) -> None:
-        """Have the vendor's messages wait again that were on their way: that is no state of MQTT's."""
+    def _forget(self, device_id: str, downlinks: Downlinks) -> None:
+        """Have the vendor's messages wait again that were on their way: they are no state of MQTT's."""
+        if self.engine is not None:
+            self.engine.forget(device_id)
         if (mailbox := self.mailboxes.get(device_id)) is not None:
             mailbox.take_back(downlinks.unacknowledged)

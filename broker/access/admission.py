@@ -1,20 +1,25 @@
 """Who comes in, and what stays of who leaves: judges CONNECT, makes the session of who may, and ends it."""
 
+import math
+from functools import partial
+
 from broker.access.answers import Greeting, code_for, refusal
 from broker.access.delivery import Delivery
 from broker.access.downlinks import Downlinks
-from broker.access.listener import Link
+from broker.access.link import Link
 from broker.access.queue import Bounds
 from broker.access.terms import PLAIN, VERSIONS, Terms, session_expiry_s, terms_of
+from broker.auth.credentials import parse_client_id
 from broker.auth.decision import Accepted, ConnectRequest, Policy, Reason, Refused, decide
 from broker.auth.registry import Registry
-from broker.clock import Clock
-from broker.journal import Journal, beginning
+from broker.engines.engine import Engine, NotReady, Ready
+from broker.engines.greeting import window_of
+from broker.journal import beginning
+from broker.notes import Notes
 from broker.sessions import Ending, Session, Sessions
 from broker.settings import Settings
-from broker.statistics import Statistics
 from broker.stored import Loss, StoredStates
-from wire.mqtt import Connect, ReasonCode
+from wire.mqtt import Connect, ReasonCode, Will
 
 BAD_VERSION, UNAVAILABLE = 1, 3
 
@@ -29,9 +34,8 @@ class Admission:
         sessions: Sessions,
         stored: StoredStates,
         delivery: Delivery,
-        journal: Journal,
-        statistics: Statistics,
-        clock: Clock,
+        engine: Engine,
+        notes: Notes,
     ) -> None:
         self._settings = settings
         self._policy = Policy(settings.sign_window_hours, settings.keepalive_range_s)
@@ -41,12 +45,16 @@ class Admission:
         self._sessions = sessions
         self._stored = stored
         self._delivery = delivery
-        self._journal = journal
-        self._statistics = statistics
-        self._clock = clock
+        self._engine = engine
+        self._journal = notes.journal
+        self._statistics = notes.statistics
+        self._clock = notes.clock
 
     def connect(self, link: Link, packet: Connect) -> None:
         terms = terms_of(packet)
+        if self._is_guest(packet):
+            self._ask_engine(link, packet, terms, None)
+            return
         request = ConnectRequest(
             packet.client_id, packet.username, packet.password, packet.keepalive, secure=link.is_secure
         )
@@ -57,10 +65,9 @@ class Admission:
             self._refuse(link, packet.client_id, terms, verdict)
             return
         self._sessions.cut(verdict.device_id, Ending.TAKE_OVER)
-        self._accept(link, packet, terms, verdict)
-        if packet.will is not None:
-            topic = beginning(packet.will.topic)
-            self._journal.write("dropped", device=verdict.device_id, topic=topic, reason="will_ignored")
+        if packet.clean_session:  # it wants nothing of what is stored [MQTT-3.1.2-6]
+            self._stored.drop(verdict.device_id, Loss.CLEAN_START)
+        self._ask_engine(link, packet, terms, verdict)
 
     def refuse_version(self, link: Link, level: int) -> None:
         """Answer a CONNECT of an MQTT version that we do not speak, in the nearest one that we do."""
@@ -68,36 +75,77 @@ class Admission:
         self._refuse(link, None, terms, Refused(BAD_VERSION, Reason.UNSUPPORTED_VERSION))
 
     def refuse_unavailable(self, link: Link, level: int) -> None:
-        """Answer a CONNECT that we failed to judge."""
+        """Answer a CONNECT that we failed to judge, or to open a session for."""
+        if link.session is not None:
+            self.abandon(link.session)
         self._refuse(link, None, PLAIN[level], Refused(UNAVAILABLE, Reason.INTERNAL_ERROR))
+
+    def abandon(self, session: Session) -> None:
+        """A session is over before it was open."""
+        self._sessions.give_up(session)
+        if session.line is not None:
+            session.line.leave()
 
     def leave(self, session: Session, ending: Ending) -> None:
         """A session is over."""
+        session.engine.leave()
         if self._sessions.detach(session, self._clock.utc(), for_good=ending is not Ending.TAKE_OVER):
             self._stored.leave(session)
 
     def sweep(self) -> None:
         """Forget what was kept long enough."""
         self._stored.expire()
+        self._engine.sweep()
 
-    def _accept(self, link: Link, packet: Connect, terms: Terms, verdict: Accepted) -> None:
+    def _is_guest(self, packet: Connect) -> bool:
+        """Tell whether an open gate lets somebody in who claims to be no device: under a client id of its own."""
+        if not self._settings.is_open or packet.username is not None or parse_client_id(packet.client_id) is not None:
+            return False
+        return self._registry.get(packet.client_id) is None and not self._registry.roma.with_client_id(packet.client_id)
+
+    def _ask_engine(self, link: Link, packet: Connect, terms: Terms, verdict: Accepted | None) -> None:
+        """Make the session and have the engine open it; no `verdict` makes it a guest's."""
         settings, wanted_s = self._settings, session_expiry_s(packet)
-        keep_s = min(wanted_s, settings.stored_state_limit_s) if wanted_s else 0
-        kept = self._inherit(verdict.device_id, packet)
-        connack = self._greeting.encode(terms, kept is not None, None if keep_s == wanted_s else keep_s)
-        window = min(settings.inflight_window, terms.receive_maximum)
+        kept = None
+        if verdict is not None and not packet.clean_session:
+            kept = self._stored.look_up(verdict.device_id)
         session = Session(
-            device_id=verdict.device_id,
-            slot=verdict.slot,
-            version=verdict.version,
+            device_id=packet.client_id if verdict is None else verdict.device_id,
+            slot=None if verdict is None else verdict.slot,
+            version=None if verdict is None else verdict.version,
             client_id=packet.client_id,
             peer=link.peer,
             connected_at=self._clock.utc(),
             link=link,
             terms=terms,
-            downlinks=kept or Downlinks(window, self._bounds),
-            keep_s=keep_s,
+            downlinks=kept or Downlinks(0, self._bounds),
+            keep_s=min(wanted_s, settings.stored_state_limit_s) if wanted_s else 0,
         )
+        link.hold(session)
+        if verdict is not None:
+            self._sessions.expect(session)
+        self._engine.open(session, packet, partial(self._opened, link, packet, session))
+
+    def _opened(self, link: Link, packet: Connect, session: Session, outcome: Ready | NotReady) -> None:
+        """The engine has answered for a session that still waits for it."""
+        if isinstance(outcome, NotReady):
+            self.abandon(session)
+            code = BAD_VERSION if outcome.reason is Reason.ENGINE_LACKS_VERSION else UNAVAILABLE
+            verdict = Refused(code, outcome.reason, None if session.slot is None else session.device_id)
+            self._refuse(link, packet.client_id, session.terms, verdict, outcome.detail)
+        elif session.slot is None:
+            self._accept_guest(link, session, outcome)
+        else:
+            self._accept(link, packet, session, outcome)
+
+    def _accept(self, link: Link, packet: Connect, session: Session, ready: Ready) -> None:
+        settings, engine = self._settings, ready.answer
+        present = self._stored.take(session.device_id)
+        if present and engine is not None and not engine.session_present:
+            session.downlinks.forget_grants()
+            present = False
+        told_s = None if session.keep_s == session_expiry_s(packet) else session.keep_s
+        connack = self._greeting.encode(session.terms, present, told_s, engine)
         self._sessions.attach(session)
         self._statistics.accepted += 1
         self._journal.write(
@@ -107,22 +155,30 @@ class Admission:
             version=session.version,
             client_id=session.client_id,
             peer=session.peer,
-            mqtt=VERSIONS[terms.level],
+            mqtt=VERSIONS[session.terms.level],
         )
-        link.accept(session, packet.keepalive * settings.keepalive_factor, connack)
-        if kept is not None:
-            kept.resume(window)
-            self._delivery.resume(session)
+        link.accept(packet.keepalive * settings.keepalive_factor, connack)
+        session.downlinks.resume(window_of(session.terms, settings))
+        self._delivery.resume(session)
         self._delivery.hand_over(session)
+        if packet.will is not None and not settings.is_open:
+            self._drop_will(session, packet.will)
 
-    def _inherit(self, device_id: str, packet: Connect) -> Downlinks | None:
-        """Return the stored state that a session goes on with; a clean start wants none [MQTT-3.1.2-6]."""
-        if packet.clean_session:
-            self._stored.drop(device_id, Loss.CLEAN_START)
-            return None
-        return self._stored.take(device_id)
+    def _accept_guest(self, link: Link, session: Session, ready: Ready) -> None:
+        """Let a guest in; that it is silent for too long is the engine's to see."""
+        assert ready.answer is not None, "guests come in where a broker stands behind an open gate"
+        session.is_open = True
+        self._statistics.guests += 1
+        version = VERSIONS[session.terms.level]
+        self._journal.write("guest", client_id=beginning(session.client_id), peer=session.peer, mqtt=version)
+        link.accept(math.inf, self._greeting.pass_on(session.terms, ready.answer))
 
-    def _refuse(self, link: Link, client_id: str | None, terms: Terms, verdict: Refused) -> None:
+    def _drop_will(self, session: Session, will: Will) -> None:
+        self._journal.write("dropped", device=session.device_id, topic=beginning(will.topic), reason="will_ignored")
+
+    def _refuse(
+        self, link: Link, client_id: str | None, terms: Terms, verdict: Refused, detail: str | None = None
+    ) -> None:
         code = code_for(terms, verdict.code)
         self._statistics.refused[verdict.reason.value] += 1
         self._journal.write(
@@ -133,12 +189,13 @@ class Admission:
             reason=verdict.reason,
             peer=link.peer,
             **({} if verdict.secret_was_right is None else {"secret_was_right": verdict.secret_was_right}),
+            **({} if detail is None else {"detail": detail}),
         )
         link.refuse(refusal(terms, code, verdict.reason, self._settings))
 
     def _beyond_our_offer(self, packet: Connect, terms: Terms, verdict: Accepted) -> Refused | None:
         """Refuse what a client of MQTT 5 must not be let in with; earlier versions cannot be told, and are not."""
-        if packet.level < 5:
+        if packet.level < 5 or self._settings.is_open:
             return None
         will, device_id = packet.will, verdict.device_id
         if will is not None and will.retain:  # [MQTT-3.2.2-13]

@@ -12,6 +12,9 @@ from broker.sessions import Ending
 from broker.settings import Settings
 from wire.mqtt import ConnAck, Disconnect, Properties, ProtocolError, ReasonCode, packet_size
 
+UNTOLD = 0xFFFF_FFFF
+"""More than any limit: whoever tells none has none of its own."""
+
 ACCEPTED = {present: ConnAck(0, present).encode() for present in (False, True)}
 
 CODES_OF_5 = {
@@ -44,7 +47,7 @@ FAREWELL_CODES = {
     Ending.STOPPING: ReasonCode.SERVER_SHUTTING_DOWN,
     Ending.INTERNAL_ERROR: ReasonCode.UNSPECIFIED_ERROR,
 }
-"""A protocol error brings its own code; whoever has gone is told nothing."""
+"""A protocol error brings its own code, an engine says its own last word; whoever has gone is told nothing."""
 
 FAREWELL_TEXTS = {
     Ending.FORCED_RESET: "a secret of the device was reset",
@@ -64,6 +67,7 @@ class Greeting:
     """The CONNACK that accepts, with what we offer to clients of MQTT 5; it is the same for nearly all of them."""
 
     def __init__(self, settings: Settings) -> None:
+        self._is_open = settings.is_open
         self._offer = Properties(
             receive_maximum=settings.receive_maximum,
             maximum_qos=1,
@@ -77,13 +81,32 @@ class Greeting:
         self.longest = len(self.encode(PLAIN[5], present=False, expiry_s=0))
         """What a client must take, in bytes, to be told what we do not offer (5.0 §3.2.2.3.4 and on)."""
 
-    def encode(self, terms: Terms, present: bool, expiry_s: int | None = None) -> bytes:
-        """Say whether a stored state was present, and how long it will be kept if not as long as was asked for."""
+    def encode(self, terms: Terms, present: bool, expiry_s: int | None = None, engine: ConnAck | None = None) -> bytes:
+        """Say whether a stored state was present, and how long it will be kept if not as long as was asked for.
+
+        What the `engine` takes less of than we do, it takes of our client too.
+        """
         if terms.level != 5:
             return ACCEPTED[present]
-        if expiry_s is None:
+        if engine is None and expiry_s is None:
             return self._usual[present]
-        return ConnAck(0, present, replace(self._offer, session_expiry_interval=expiry_s)).encode(5)
+        offer = self._offer if engine is None else self._offer_with(engine.properties)
+        return ConnAck(0, present, replace(offer, session_expiry_interval=expiry_s)).encode(5)
+
+    def pass_on(self, terms: Terms, engine: ConnAck) -> bytes:
+        """Greet a guest as the engine does, but for the size of packets that we take."""
+        size = min(self._offer.maximum_packet_size or UNTOLD, engine.properties.maximum_packet_size or UNTOLD)
+        return replace(engine, properties=replace(engine.properties, maximum_packet_size=size)).encode(terms.level)
+
+    def _offer_with(self, engine: Properties) -> Properties:
+        """Return what we offer with an engine of that offer behind us: all of it through an open gate."""
+        ours = self._offer
+        base = replace(engine, server_keep_alive=None, assigned_client_identifier=None) if self._is_open else ours
+        return replace(
+            base,
+            receive_maximum=min(ours.receive_maximum or UNTOLD, engine.receive_maximum or UNTOLD),
+            maximum_packet_size=min(ours.maximum_packet_size or UNTOLD, engine.maximum_packet_size or UNTOLD),
+        )
 
 
 def refusal(terms: Terms, code: int, reason: Reason, settings: Settings) -> bytes:

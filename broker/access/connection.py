@@ -3,6 +3,7 @@
 from enum import Enum, auto
 
 from wire.mqtt import (
+    FROM_ANY_CLIENT,
     FROM_CLIENT,
     Connect,
     Decoder,
@@ -10,7 +11,10 @@ from wire.mqtt import (
     PingReq,
     ProtocolError,
     PubAck,
+    PubComp,
     Publish,
+    PubRec,
+    PubRel,
     ReasonCode,
     Subscribe,
     Unsubscribe,
@@ -18,8 +22,8 @@ from wire.mqtt import (
 )
 from wire.mqtt.topics import is_shared
 
-Request = Connect | Publish | PubAck | Subscribe | Unsubscribe | PingReq | Disconnect
-
+Answer = PubAck | PubRec | PubRel | PubComp
+Request = Connect | Publish | Answer | Subscribe | Unsubscribe | PingReq | Disconnect
 
 CONNECT_BYTE = b"\x10"
 
@@ -28,6 +32,8 @@ class Phase(Enum):
     SILENT = auto()
     """Nothing was received yet."""
     AWAITING_CONNECT = auto()
+    HOLDING = auto()
+    """CONNECT was judged; until it is answered nothing more is taken."""
     OPEN = auto()
     CLOSED = auto()
 
@@ -36,13 +42,15 @@ class ServerConnection:
     """Feed what the client sent, take its requests one by one, and say how its CONNECT was judged.
 
     After `close` nothing more is parsed, not even what was fed before. What a client of MQTT 5 was told that we do not
-    offer is a protocol error when it comes all the same, each with the reason code that the specification gives it.
+    offer is a protocol error when it comes all the same, each with the reason code that the specification gives it;
+    of `any_client` whatever MQTT allows is taken.
     """
 
-    __slots__ = ("_decoder", "phase")
+    __slots__ = ("_any_client", "_decoder", "phase")
 
-    def __init__(self, max_body: int) -> None:
-        self._decoder = Decoder(FROM_CLIENT, max_body)
+    def __init__(self, max_body: int, *, any_client: bool = False) -> None:
+        self._any_client = any_client
+        self._decoder = Decoder(FROM_ANY_CLIENT if any_client else FROM_CLIENT, max_body)
         self.phase = Phase.SILENT
 
     def feed(self, data: bytes) -> None:
@@ -60,7 +68,7 @@ class ServerConnection:
         Raises UnsupportedVersion for a first CONNECT that deserves a CONNACK saying so, and ProtocolError for anything
         else that ends the conversation.
         """
-        if self.phase is Phase.CLOSED:
+        if self.phase is Phase.CLOSED or self.phase is Phase.HOLDING:
             return None
         try:
             packet = self._decoder.next_packet()
@@ -79,6 +87,18 @@ class ServerConnection:
         """The protocol level of the CONNECT; 4 before there was one."""
         return self._decoder.version
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether more was fed than was taken."""
+        return self._decoder.has_unread
+
+    def raw(self) -> bytes:
+        """Return the bytes of the request that was taken last."""
+        return self._decoder.raw()
+
+    def hold(self) -> None:
+        self.phase = Phase.HOLDING
+
     def accept(self) -> None:
         self.phase = Phase.OPEN
 
@@ -90,6 +110,8 @@ class ServerConnection:
             assert isinstance(packet, Connect), "its first byte was looked at"
         elif isinstance(packet, Connect):
             raise _second_connect()
+        elif self._any_client:
+            return
         elif isinstance(packet, Publish):
             if packet.qos > 1:
                 raise ProtocolError("QoS 2 is not offered", ReasonCode.QOS_NOT_SUPPORTED)

@@ -6,7 +6,6 @@ from enum import Enum, auto
 from broker.access.downlinks import Downlinks
 from broker.access.payloads import sequence_number
 from broker.access.queue import Message
-from broker.access.router import Router
 from broker.access.topics import Realm, is_implicit, realm
 from broker.clock import Clock
 from broker.journal import Journal, beginning
@@ -33,14 +32,12 @@ class Delivery:
 
     def __init__(
         self,
-        engine: Router[str],
         sessions: Sessions,
         stored: StoredStates,
         journal: Journal,
         statistics: Statistics,
         clock: Clock,
     ) -> None:
-        self._engine = engine
         self._sessions = sessions
         self._stored = stored
         self._journal = journal
@@ -85,7 +82,7 @@ class Delivery:
         Its own `sys` topics need none: there it is 0.
         """
         if realm(session.device_id, topic) is Realm.CUSTOM:
-            return self._engine.subscribed_qos(session.device_id, topic)
+            return session.engine.subscribed_qos(session, topic)
         qos = session.downlinks.subscribed_qos(topic)
         return 0 if qos is None and is_implicit(session.device_id, topic) else qos
 
@@ -123,9 +120,11 @@ class Delivery:
         for one in mailbox.expire(self._clock.utc()):
             self._tell(device_id, one)
 
-    def acknowledged(self, session: Session, packet_id: int) -> None:
-        session.downlinks.acknowledged(packet_id)
+    def acknowledged(self, session: Session, packet_id: int) -> bool:
+        """Take an acknowledgement; False if it is of nothing that was sent here."""
+        was_ours = session.downlinks.acknowledged(packet_id)
         self._pump(session)
+        return was_ours
 
     def resume(self, session: Session) -> None:
         """Send what a session has inherited."""

@@ -1,11 +1,13 @@
 """What goes down to one device: the QoS granted on its `$oc` topics, the in-flight window, the queue behind it."""
 
 from collections import deque
+from collections.abc import Set
 
 from broker.access.queue import Bounds, Message, Queue
 from wire.mqtt import Publish, matches
 
 MAX_PACKET_ID = 65_535
+NONE: Set[int] = frozenset()
 
 
 class Downlinks:
@@ -18,16 +20,18 @@ class Downlinks:
     gets what was not acknowledged first, with its packet ids and DUP [MQTT-4.4.0-1].
     """
 
-    __slots__ = ("_bounds", "_granted", "_in_flight", "_last_id", "_queue", "_unsent", "_window")
+    __slots__ = ("_bounds", "_granted", "_in_flight", "_last_id", "_queue", "_unsent", "_window", "taken")
 
-    def __init__(self, window: int, bounds: Bounds) -> None:
+    def __init__(self, window: int, bounds: Bounds, last_id: int = 0) -> None:
         self._window = window
         self._bounds = bounds
         self._granted: dict[str, int] | None = None
         self._in_flight: dict[int, Message] | None = None
         self._unsent: deque[int] | None = None
         self._queue: Queue | None = None
-        self._last_id = 0
+        self._last_id = last_id
+        self.taken: Set[int] = NONE
+        """Packet ids that somebody else uses on the same connection."""
 
     def grant(self, topic_filter: str, qos: int) -> None:
         """Note the QoS that the device subscribed to among its own `$oc` topics with."""
@@ -83,18 +87,35 @@ class Downlinks:
             self._queue = None
         return message if now >= message.expires_at else self._next(message, now)
 
-    def acknowledged(self, packet_id: int) -> None:
-        """Take an acknowledgement of whatever id."""
+    def acknowledged(self, packet_id: int) -> bool:
+        """Take an acknowledgement of whatever id; False if nothing waited for it."""
         if self._in_flight is None or self._in_flight.pop(packet_id, None) is None:
-            return
+            return False
         if self._unsent and packet_id in self._unsent:
             self._unsent.remove(packet_id)
         if not self._in_flight:
             self._in_flight = self._unsent = None
+        return True
+
+    def uses(self, packet_id: int) -> bool:
+        """Whether a message with this id is not acknowledged yet."""
+        return self._in_flight is not None and packet_id in self._in_flight
+
+    def free_id(self) -> int:
+        """Return a packet id that nobody uses on this connection."""
+        while True:
+            self._last_id = self._last_id % MAX_PACKET_ID + 1
+            if not self.uses(self._last_id) and self._last_id not in self.taken:
+                return self._last_id
+
+    def forget_grants(self) -> None:
+        """The device's subscriptions are no more."""
+        self._granted = None
 
     def suspend(self) -> None:
         """The session is over: what it did not acknowledge counts as unsent."""
         self._window = 0
+        self.taken = NONE
         self._unsent = deque(self._in_flight) if self._in_flight else None
 
     def resume(self, window: int) -> None:
@@ -102,11 +123,8 @@ class Downlinks:
         self._window = window
 
     def _next(self, message: Message, now: float) -> Publish:
+        packet_id = self.free_id()
         if self._in_flight is None:
             self._in_flight = {}
-        while True:
-            self._last_id = self._last_id % MAX_PACKET_ID + 1
-            if self._last_id not in self._in_flight:
-                break
-        self._in_flight[self._last_id] = message
-        return message.packet(now, self._last_id)
+        self._in_flight[packet_id] = message
+        return message.packet(now, packet_id)

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from broker.access.admission import Admission
 from broker.access.connection import Request
 from broker.access.delivery import Delivery
-from broker.access.listener import Link
-from broker.access.router import Grant, Router
+from broker.access.link import Link
 from broker.access.topics import Realm, realm
 from broker.access.uplinks import Uplinks
 from broker.journal import Journal, beginning
@@ -20,20 +19,19 @@ from wire.mqtt import (
     Connect,
     Disconnect,
     PingReq,
-    PingResp,
     ProtocolError,
     PubAck,
+    PubComp,
     Publish,
+    PubRec,
+    PubRel,
     ReasonCode,
-    SubAck,
     Subscribe,
-    UnsubAck,
     Unsubscribe,
 )
 
 MAX_QOS = 1
 FAILURE = ReasonCode.UNSPECIFIED_ERROR
-PINGRESP = PingResp()
 
 
 class Gate:
@@ -44,7 +42,6 @@ class Gate:
         settings: Settings,
         admission: Admission,
         uplinks: Uplinks,
-        engine: Router[str],
         delivery: Delivery,
         journal: Journal,
         statistics: Statistics,
@@ -52,7 +49,6 @@ class Gate:
     ) -> None:
         self._settings = settings
         self._admission = admission
-        self._engine = engine
         self._uplinks = uplinks
         self._delivery = delivery
         self._journal = journal
@@ -70,9 +66,12 @@ class Gate:
             case Publish():
                 self._publish(session, request)
             case PubAck():
-                self._delivery.acknowledged(session, request.packet_id)
+                if not self._delivery.acknowledged(session, request.packet_id):
+                    session.engine.answer(session, request)
+            case PubRec() | PubRel() | PubComp():
+                session.engine.answer(session, request)
             case PingReq():
-                session.send(PINGRESP)
+                session.engine.ping(session)
             case Subscribe():
                 self._subscribe(session, request)
             case Unsubscribe():
@@ -90,10 +89,15 @@ class Gate:
         """Take note that an unrefused link is over; a session ends with its link."""
         self._statistics.ended[ending.value] += 1
         session = link.session
-        if session is None:
+        if session is None or not session.is_open:
+            if session is not None:
+                self._admission.abandon(session)
             self._journal.write("peer_closed", peer=link.peer, reason=ending)
             return
         self._admission.leave(session, ending)
+        if session.slot is None:
+            self._journal.write("guest_left", client_id=beginning(session.client_id), peer=session.peer, reason=ending)
+            return
         self._uplinks.abandon(session)
         self._journal.write(
             "detached",
@@ -118,56 +122,70 @@ class Gate:
             return
         if wanted_s is not None:
             session.keep_s = min(wanted_s, self._settings.stored_state_limit_s)
+        session.engine.disconnect(packet)
         link.cut(Ending.CLIENT_DISCONNECT)
 
     def _publish(self, session: Session, packet: Publish) -> None:
         self._statistics.messages += 1
-        code = ReasonCode.SUCCESS
-        if packet.retain:
+        found = self._realm(session, packet.topic)
+        if packet.retain and not (self._settings.is_open and found is Realm.CUSTOM):
             self._drop(session, packet.topic, "retain_ignored")
-        match _realm(session, packet.topic):
-            case Realm.SYSTEM:
-                self._uplinks.take(session, packet)
+        match found:
             case Realm.CUSTOM:
-                self._delivery.fan_out(packet, self._engine.receivers(packet.topic, session.device_id))
+                session.engine.publish(session, packet)
+            case Realm.SYSTEM:
+                self._take_uplink(session, packet)
             case Realm.FOREIGN:
-                code = ReasonCode.NOT_AUTHORIZED
                 self._drop_foreign(session, packet.topic, "foreign_publish")
                 if self._settings.strict_topics:
                     session.link.cut(Ending.TOPIC_POLICY)
+                if packet.qos:
+                    session.send(PubAck(packet.packet_id, ReasonCode.NOT_AUTHORIZED))
+
+    def _take_uplink(self, session: Session, packet: Publish) -> None:
+        """Take what a device says to the platform; whatever engine there is, QoS 2 and aliases are not offered here."""
+        if packet.qos > MAX_QOS:
+            raise ProtocolError("QoS 2 is not offered on $oc topics", ReasonCode.QOS_NOT_SUPPORTED)
+        if packet.properties.topic_alias is not None:
+            raise ProtocolError("topic aliases are not offered on $oc topics", ReasonCode.TOPIC_ALIAS_INVALID)
+        self._uplinks.take(session, packet)
         if packet.qos:
-            session.send(PubAck(packet.packet_id, code))
+            session.send(PubAck(packet.packet_id))
 
     def _subscribe(self, session: Session, packet: Subscribe) -> None:
-        options = packet.options or (None,) * len(packet.filters)
-        codes = tuple(
-            self._grant(session, wanted, Grant(min(qos, MAX_QOS), option is not None and option.no_local))
-            for (wanted, qos), option in zip(packet.filters, options, strict=True)
-        )
-        if self._settings.strict_topics and any(code >= FAILURE for code in codes):
+        codes = tuple(self._grant(session, wanted, qos) for wanted, qos in packet.filters)
+        if self._settings.strict_topics and any(code is not None and code >= FAILURE for code in codes):
             session.link.cut(Ending.TOPIC_POLICY)
-        self._delivery.answer(session, SubAck(packet.packet_id, codes))
-        self._delivery.hand_over(session)
+            return
+        session.engine.subscribe(session, packet, codes)
 
-    def _grant(self, session: Session, topic_filter: str, grant: Grant) -> int:
-        match _realm(session, topic_filter):
-            case Realm.SYSTEM:
-                session.downlinks.grant(topic_filter, grant.qos)
+    def _grant(self, session: Session, topic_filter: str, qos: int) -> int | None:
+        match self._realm(session, topic_filter):
             case Realm.CUSTOM:
-                self._engine.subscribe(session.device_id, topic_filter, grant)
-            case Realm.FOREIGN:
-                self._drop_foreign(session, topic_filter, "foreign_subscribe")
-                return ReasonCode.NOT_AUTHORIZED if session.terms.level == 5 else FAILURE
-        return grant.qos
+                return None
+            case Realm.SYSTEM:
+                granted = min(qos, MAX_QOS)
+                session.downlinks.grant(topic_filter, granted)
+                return granted
+        self._drop_foreign(session, topic_filter, "foreign_subscribe")
+        return ReasonCode.NOT_AUTHORIZED if session.terms.level == 5 else FAILURE
 
     def _unsubscribe(self, session: Session, packet: Unsubscribe) -> None:
-        codes = tuple(
-            ReasonCode.SUCCESS
-            if session.downlinks.revoke(topic_filter) or self._engine.unsubscribe(session.device_id, topic_filter)
-            else ReasonCode.NO_SUBSCRIPTION_EXISTED
-            for topic_filter in packet.filters
-        )
-        self._delivery.answer(session, UnsubAck(packet.packet_id, codes))
+        codes = tuple(self._revoke(session, unwanted) for unwanted in packet.filters)
+        session.engine.unsubscribe(session, packet, codes)
+
+    def _revoke(self, session: Session, topic_filter: str) -> int | None:
+        if self._realm(session, topic_filter) is Realm.CUSTOM:
+            return None
+        was_there = session.downlinks.revoke(topic_filter)
+        return ReasonCode.SUCCESS if was_there else ReasonCode.NO_SUBSCRIPTION_EXISTED
+
+    def _realm(self, session: Session, topic: str) -> Realm:
+        """Tell where a topic belongs for this session; an open gate knows no foreign topics."""
+        found = realm(session.device_id, topic)
+        if found is Realm.SYSTEM and not session.has_system_topics:
+            found = Realm.FOREIGN
+        return Realm.CUSTOM if found is Realm.FOREIGN and self._settings.is_open else found
 
     def _drop_foreign(self, session: Session, topic: str, reason: str) -> None:
         self._statistics.dropped_foreign += 1
@@ -175,8 +193,3 @@ class Gate:
 
     def _drop(self, session: Session, topic: str, reason: str) -> None:
         self._journal.write("dropped", device=session.device_id, topic=beginning(topic), reason=reason)
-
-
-def _realm(session: Session, topic: str) -> Realm:
-    found = realm(session.device_id, topic)
-    return Realm.FOREIGN if found is Realm.SYSTEM and not session.has_system_topics else found

@@ -38,6 +38,9 @@ class Reason(StrEnum):
     AUTHENTICATION_METHOD = "authentication_method"
     WILL_NOT_SUPPORTED = "will_not_supported"
     PACKET_SIZE_TOO_SMALL = "packet_size_too_small"
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+    ENGINE_REFUSED = "engine_refused"
+    ENGINE_LACKS_VERSION = "engine_lacks_version"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -99,6 +99,8 @@ def statistics(services: Services) -> dict[str, object]:
 
 
 def shown_session(services: Services, session: Session) -> dict[str, object]:
+    assert session.slot is not None, "a guest is not among the sessions of devices"
+    assert session.version is not None, "as above"
     return {
         "device_id": session.device_id,
         "slot": session.slot,

@@ -12,8 +12,8 @@ Enhanced authentication (AUTH) is not offered: it is an unexpected packet type.
 from wire.mqtt.connect import Connect, Will
 from wire.mqtt.connection import ConnAck, Disconnect, PingReq, PingResp
 from wire.mqtt.decoder import FROM_ANY_CLIENT, FROM_CLIENT, FROM_SERVER, Decoder, Packet
-from wire.mqtt.framer import Framer
-from wire.mqtt.primitives import ProtocolError, UnsupportedVersion, largest_body, packet_size
+from wire.mqtt.framer import Framer, packet_id_of, read_frame, with_packet_id
+from wire.mqtt.primitives import PacketType, ProtocolError, UnsupportedVersion, largest_body, packet_size
 from wire.mqtt.properties import NO_PROPERTIES, Properties
 from wire.mqtt.publish import PubAck, PubComp, Publish, PubRec, PubRel
 from wire.mqtt.reason import ReasonCode
@@ -31,6 +31,7 @@ __all__ = [
     "Disconnect",
     "Framer",
     "Packet",
+    "PacketType",
     "PingReq",
     "PingResp",
     "Properties",
@@ -51,6 +52,9 @@ __all__ = [
     "filter_error",
     "largest_body",
     "matches",
+    "packet_id_of",
     "packet_size",
+    "read_frame",
     "topic_error",
+    "with_packet_id",
 ]

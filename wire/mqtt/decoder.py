@@ -74,6 +74,11 @@ class Decoder:
             self._settle(packet, padded=start - at > 2 and not buffer[start - 1])
         return packet
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether more was fed than was taken."""
+        return self._at < len(self._buffer)
+
     def raw(self) -> bytes:
         """Return the bytes of the packet that was taken last; before more is fed, and as long as one was taken."""
         return self._buffer[self._began : self._at]

@@ -1,8 +1,20 @@
-"""The framer: cuts a stream into packets and reads nothing of them, for who passes them on."""
+"""The framer: cuts a stream into packets and reads nothing of them, for who passes them on.
+
+What must be known of a packet all the same is read, or changed, in its bytes.
+"""
 
 from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
-from wire.mqtt.primitives import remaining_length
+from wire.mqtt.primitives import PacketType, ProtocolError, encode_packet_id, remaining_length, unpack_u16
+
+P_co = TypeVar("P_co", covariant=True)
+
+
+class Kind(Protocol[P_co]):
+    """A class of packets."""
+
+    def decode(self, flags: int, body: bytes, version: int = 4) -> P_co: ...
 
 
 class Framer:
@@ -28,3 +40,28 @@ class Framer:
             yield buffer[at:end]
             at = end
         self._rest = buffer[at:]
+
+
+def read_frame(kind: Kind[P_co], frame: bytes, version: int) -> P_co:
+    """Decode a whole packet of this kind; raises ProtocolError."""
+    return kind.decode(frame[0] & 0x0F, frame[remaining_length(frame, 1)[1] :], version)
+
+
+def packet_id_of(frame: bytes) -> int:
+    """Read the packet identifier of a packet that has one: of a PUBLISH after its topic, else first of all."""
+    return int(unpack_u16(frame, _packet_id_at(frame))[0])
+
+
+def with_packet_id(frame: bytes, packet_id: int) -> bytes:
+    """Return the packet with another packet identifier."""
+    at = _packet_id_at(frame)
+    return frame[:at] + encode_packet_id(packet_id) + frame[at + 2 :]
+
+
+def _packet_id_at(frame: bytes) -> int:
+    _, at = remaining_length(frame, 1)
+    if frame[0] >> 4 == PacketType.PUBLISH and at + 2 <= len(frame):
+        at += 2 + unpack_u16(frame, at)[0]
+    if at + 2 > len(frame):
+        raise ProtocolError("the packet ends before its packet identifier")
+    return at

@@ -13,12 +13,15 @@ from broker.access.admission import Admission
 from broker.access.delivery import Delivery
 from broker.access.events import Events
 from broker.access.gate import Gate
-from broker.access.listener import Link, Listener
+from broker.access.link import Link, Links
 from broker.access.router import Router
+from broker.access.turns import Turns
 from broker.access.uplinks import Uplinks
 from broker.auth.registry import Registry
 from broker.commands import Commands
+from broker.engines.builtin import Builtin
 from broker.journal import Journal
+from broker.notes import Notes
 from broker.sessions import Ending, Sessions
 from broker.settings import Settings
 from broker.statistics import Statistics
@@ -65,15 +68,18 @@ class Door:
 
         settings, clock, statistics = Settings(), FakeClock(), Statistics()
         self.journal = Journal(path, clock, never, 100)
-        registry, sessions, engine = Registry([device()]), Sessions(), Router[str]()
-        stored = StoredStates(engine, self.journal, clock)
-        delivery = Delivery(engine, sessions, stored, self.journal, statistics, clock)
+        notes = Notes(self.journal, statistics, clock)
+        registry, sessions = Registry([device()]), Sessions()
+        stored = StoredStates(self.journal, clock)
+        delivery = Delivery(sessions, stored, self.journal, statistics, clock)
         commands = Commands(registry, sessions, delivery, self.journal, map(str, count()))
-        admission = Admission(settings, registry, sessions, stored, delivery, self.journal, statistics, clock)
+        engine = Builtin(Router(), delivery)
+        admission = Admission(settings, registry, sessions, stored, delivery, engine, notes)
         uplinks = Uplinks(commands, Events(sessions, delivery, self.journal, clock), self.journal, statistics)
-        gate = Gate(settings, admission, uplinks, engine, delivery, self.journal, statistics, ())
+        gate = Gate(settings, admission, uplinks, delivery, self.journal, statistics, ())
         self.witness = Witness(path)
-        self.link = Link(Listener(settings, gate, self.journal, statistics, clock))
+        turns = Turns(asyncio.get_running_loop(), self.journal)
+        self.link = Link(Links(settings, gate, notes, turns))
         self.link.connection_made(cast("asyncio.BaseTransport", self.witness))
 
     async def hears(self, *packets: Packet) -> None:

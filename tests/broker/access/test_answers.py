@@ -13,7 +13,13 @@ from tests.broker.rig import connect
 from wire.mqtt import FROM_SERVER, ConnAck, Decoder, Disconnect, Packet, Properties, ProtocolError, ReasonCode
 
 SETTINGS = Settings()
-UNTOLD = {Ending.CLIENT_DISCONNECT, Ending.CONNECTION_LOST, Ending.CONNECT_TIMEOUT, Ending.PROTOCOL_ERROR}
+UNTOLD = {
+    Ending.CLIENT_DISCONNECT,
+    Ending.CONNECTION_LOST,
+    Ending.CONNECT_TIMEOUT,
+    Ending.ENGINE_CLOSED,
+    Ending.PROTOCOL_ERROR,
+}
 
 
 def decoded(data: bytes) -> Packet:
