@@ -3,7 +3,6 @@
 Exit codes: 0 after a clean stop, 2 when it cannot be started as asked, 4 after a crash.
 """
 
-import argparse
 import asyncio
 import gc
 import os
@@ -12,7 +11,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -21,17 +19,16 @@ from broker import VERSION
 from broker.complaints import complain
 from broker.engines.address import EngineAddress
 from broker.errors import SettingsError, StoreError
+from broker.flags import ENGINE_PASSWORD_VARIABLE, SECRET_KEY_VARIABLE, parser
 from broker.server import Platform
 from broker.settings import Settings
 
 OK, USAGE, CRASH = 0, 2, 4
-SECRET_KEY_VARIABLE = "KEYTURN_SECRET_KEY"
-ENGINE_PASSWORD_VARIABLE = "KEYTURN_ENGINE_PASSWORD"
 NOTICE = "a platform for tests; it is not a cloud, keep no real secret in it"
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "keyturn serve") -> int:
-    flags = vars(_parser(prog).parse_args(arguments))
+    flags = vars(parser(prog).parse_args(arguments))
     parent_pipe = flags.pop("parent_pipe")
     if flags["access_key"] is not None and flags["secret_key"] is None:
         flags["secret_key"] = os.environ.get(SECRET_KEY_VARIABLE)
@@ -122,67 +119,6 @@ def _spare_the_collector() -> None:
 def _raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description="The local platform.")
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on")
-    add("--mqtt-port", type=int, default=1883, help="0 = any free port")
-    add("--http-port", type=int, default=8080, help="0 = any free port")
-    add("--mqtts-port", type=int, help="serve MQTT over TLS; 0 = any free port")
-    add("--tls-cert", type=Path, dest="tls_certificate", metavar="PATH", help="its certificate, and those above it")
-    add("--tls-key", type=Path, metavar="PATH", help="the key; without both, an authority of our own vouches for us")
-    add(
-        "--engine",
-        default="builtin",
-        metavar="ENGINE",
-        help="who carries what devices say to each other: builtin, amqtt, mqtt://HOST, mqtts://HOST or unix:/PATH; "
-        f"a password is better in the variable {ENGINE_PASSWORD_VARIABLE} than in the URL",
-    )
-    add("--engine-ca", type=Path, metavar="PATH", help="the certificates of who vouches for an engine at mqtts://")
-    add(
-        "--policy",
-        choices=("iotda", "open"),
-        default="iotda",
-        help="open: an engine offers all that it has, on every topic, and to clients that claim to be no device",
-    )
-    add("--coap-port", type=int, help="serve NB-IoT devices in the clear; 0 = any free port")
-    add("--coaps-port", type=int, help="serve NB-IoT devices over DTLS; 0 = any free port")
-    add("--db", type=Path, metavar="PATH", help="SQLite file; without it nothing is kept")
-    add("--journal", type=Path, metavar="PATH", help="JSON lines, appended")
-    add("--expose", action="store_true", help="allow an address that is not loopback; needs --token or --access-key")
-    add("--token", help="callers of the HTTP API must send it as X-Auth-Token")
-    add(
-        "--access-key", metavar="AK", help="callers of the HTTP API must sign with this key; with --token, or send that"
-    )
-    add("--secret-key", metavar="SK", help=f"its secret; without it that of the variable {SECRET_KEY_VARIABLE}")
-    add("--project-id", metavar="ID", help="refuse the vendor's calls that name another project")
-    add("--instance-id", metavar="ID", help="refuse the vendor's calls that name another instance")
-    add(
-        "--roma-shortest-password",
-        type=int,
-        default=16,
-        metavar="N",
-        help="characters that a reset of ROMA LINK demands, 8 to 32",
-    )
-    add(
-        "--roma-strict-user-names",
-        action="store_true",
-        help="user names of ROMA LINK have 10 to 50 characters, not 1 to 64",
-    )
-    add("--strict", action="store_true", dest="strict_topics", help="disconnect on a foreign topic")
-    add("--strict-dtls", action="store_true", help="a reset of a primary secret ends the device's DTLS session at once")
-    add("--parent-pipe", action="store_true", help=argparse.SUPPRESS)
-    add(
-        "--sign-window-hours",
-        type=int,
-        nargs=2,
-        default=(-1, 1),
-        metavar=("FROM", "TO"),
-        help="how far the hour of a sign 1 client may be off",
-    )
-    return parser
 
 
 if __name__ == "__main__":

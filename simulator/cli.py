@@ -48,6 +48,10 @@ def run(
     platform: Annotated[
         str, typer.Option(help="'embedded', a control API (https://host), or any MQTT broker (mqtt://host).")
     ] = "",
+    engine: Annotated[
+        str,
+        typer.Option(help="Behind the embedded platform: 'builtin', 'amqtt' or a broker (mqtt://host, unix:/path)."),
+    ] = "",
     report: Annotated[Path, typer.Option(help="The folder for journals and results.")] = DEFAULT_REPORT,
     seed: Annotated[int | None, typer.Option(help="Draws secrets, waves and jitter.")] = None,
     overrides: Overrides = None,
@@ -63,7 +67,7 @@ def run(
     from simulator.scenario.parser import load
 
     console = Console()
-    changes = [*(overrides or ()), *_platform_override(platform)]
+    changes = [*(overrides or ()), *_platform_override(platform), *([f"platform.engine='{engine}'"] if engine else ())]
     loaded = load(scenario, overrides=changes, seed=seed)
     with prepared(report):
         _in_loop(Play(loaded, report, owned=owned).run(Progress(console)))

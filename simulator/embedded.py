@@ -62,10 +62,13 @@ async def in_loop_platform(
 
 
 @asynccontextmanager
-async def child_platform(journal: Path, schemes: Set[str] = frozenset()) -> AsyncIterator[EmbeddedPlatform]:
+async def child_platform(
+    journal: Path, schemes: Set[str] = frozenset(), engine: str = "builtin", engine_ca: Path | None = None
+) -> AsyncIterator[EmbeddedPlatform]:
     """Run the platform in a child process on free loopback ports; it ends when we do, even if we are killed.
 
-    `schemes`: what it serves beside mqtt, of mqtts, coap and coaps.
+    `schemes`: what it serves beside mqtt, of mqtts, coap and coaps. `engine`: who carries what devices say to each
+    other, as `keyturn serve` names it, and who vouches for it.
 
     Its database lives in a temporary folder, because it holds secrets; its journal, which does not, is kept.
     """
@@ -75,6 +78,7 @@ async def child_platform(journal: Path, schemes: Set[str] = frozenset()) -> Asyn
             *("-m", "broker", "--mqtt-port", "0", "--http-port", "0", "--parent-pipe"),
             *("--db", str(Path(folder) / "platform.db"), "--journal", str(journal)),
             *(word for scheme in schemes - {"mqtt"} for word in (f"--{scheme}-port", "0")),
+            *("--engine", engine, *(() if engine_ca is None else ("--engine-ca", str(engine_ca)))),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=words,

@@ -38,15 +38,19 @@ def collector_spared() -> Iterator[None]:
         gc.unfreeze()
 
 
-def check_room(devices: int, *, platform_in_loop: bool = False) -> None:
-    """Refuse a fleet that cannot be online at once, with the arithmetic."""
+def check_room(devices: int, *, platform_in_loop: bool = False, relayed: bool = False) -> None:
+    """Refuse a fleet that cannot be online at once, with the arithmetic.
+
+    A platform that is `relayed`, each session to a broker, may open as many files as we may.
+    """
     limit = raise_descriptor_limit()
-    per_device = 2 if platform_in_loop else 1
+    per_device = 2 if platform_in_loop or relayed else 1
+    whose = "the platform of relayed sessions" if relayed else "this process"
     room = (limit - SPARE_DESCRIPTORS) // per_device
     if devices > room:
         raise UsageError(
             f"{devices} devices need {devices * per_device} file descriptors and {SPARE_DESCRIPTORS} to spare, "
-            f"but this process may open {limit}: at most {room} devices (raise 'ulimit -n')"
+            f"but {whose} may open {limit}: at most {room} devices (raise 'ulimit -n')"
         )
     low, high = source_ports()
     ports = high - low + 1 - SPARE_PORTS

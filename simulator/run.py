@@ -59,7 +59,7 @@ class Play:
 
     async def run(self, watch: Watch | None = None) -> Ending:
         """Run to the end; a KeyturnError tells that there is nothing to be judged."""
-        check_room(sum(fleet.count or 0 for fleet in self._scenario.fleets.values()))
+        check_room(sum(fleet.count or 0 for fleet in self._scenario.fleets.values()), relayed=self._is_relayed)
         journal = Journal(self._clock, self._folder / "device.jsonl")
         journal.listeners.append(self.oracle.feed)
         try:
@@ -86,6 +86,10 @@ class Play:
         if messages := [problem.message for problem in found]:
             raise UsageError("\n".join(messages))
 
+    @property
+    def _is_relayed(self) -> bool:
+        return self._scenario.platform.is_relayed
+
     async def _play(self, journal: Journal, target: Target, watch: Watch | None) -> None:
         journal.header(source="simulator", run=uuid.uuid4().hex[:12], **_about(self._scenario))
         crashes = _Crashes(journal)
@@ -93,7 +97,7 @@ class Play:
         async with asyncio.TaskGroup() as tasks:
             builder = Builder(journal, self._clock, crashes)
             world, identities = builder.build(self._scenario, target.endpoints)
-            check_room(len(identities))
+            check_room(len(identities), relayed=self._is_relayed)
             if target.ours is not None:
                 await provision(target.ours, identities)
             company = [tasks.create_task(watch_lag(journal), name="lag")]

@@ -55,7 +55,7 @@ async def open_target(
     `clock` dates signed calls, and is the machine's unless it is given.
     """
     if platform.kind == "embedded":
-        started = child_platform(folder / "platform.jsonl", schemes)
+        started = child_platform(folder / "platform.jsonl", schemes, platform.engine, platform.engine_ca)
         async with started as child, Control(child.api) as control:
             yield Target(child.endpoints, control, ours=control)
         return

@@ -32,7 +32,10 @@ _BELONGS_TO = {
     "access_key_env": ("remote",),
     "secret_key_env": ("remote",),
     "region": ("remote",),
+    "engine_ca": ("embedded",),
 }
+IN_PROCESS = ("builtin", "amqtt")
+ENGINE_PASSWORD = "KEYTURN_ENGINE_PASSWORD"
 
 
 def _url(value: str, *schemes: str) -> str:
@@ -47,6 +50,21 @@ def _url(value: str, *schemes: str) -> str:
     return value
 
 
+def _engine(value: str) -> str:
+    """Refuse what is no engine at all, and a password: a scenario is a file that people pass on."""
+    try:
+        url = urlsplit(value)
+        is_broker = url.scheme in ("mqtt", "mqtts", "unix") and value.isascii() and value.isprintable()
+        has_password = url.password is not None
+    except ValueError:
+        is_broker = has_password = False
+    if has_password:
+        raise ValueError(f"no password in a scenario: the environment variable {ENGINE_PASSWORD} is for it")
+    if not is_broker and value not in IN_PROCESS:
+        raise ValueError(f"builtin, amqtt, or a broker such as mqtt://host:port or unix:/path is needed, not {value!r}")
+    return value
+
+
 class Platform(Strict):
     """Where the devices connect: a platform of our own for this run, one that is already there, or any MQTT broker.
 
@@ -54,6 +72,9 @@ class Platform(Strict):
     certificates of who vouches for it. Callers of the API are let in with
     the token in the environment variable `token_env`, or sign with the keys in `access_key_env` and `secret_key_env`;
     with a `region` the signing key is derived for it.
+
+    `engine` carries what devices of an embedded platform say to each other: `builtin`, `amqtt`, or a broker's URL;
+    `engine_ca` is a file with the certificates of who vouches for a broker at mqtts://.
     """
 
     kind: Literal["embedded", "remote", "broker-only"] = "embedded"
@@ -70,7 +91,8 @@ class Platform(Strict):
     secret_key_env: Token | None = None
     region: Token | None = None
     preset: Literal["iotda-standard"] = "iotda-standard"
-    engine: Literal["builtin"] = "builtin"
+    engine: Annotated[str, AfterValidator(_engine)] = "builtin"
+    engine_ca: PemFile | None = None
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -86,7 +108,14 @@ class Platform(Strict):
             ]
         )
         refuse(list(self._problems_of_the_key()))
+        if self.engine != "builtin" and self.kind != "embedded":
+            refuse([Problem(("engine",), "engine belongs to a platform of kind embedded")])
         return self
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether the platform has a second connection for every device, to a broker."""
+        return self.engine not in IN_PROCESS
 
     def _problems_of_the_key(self) -> Iterator[Problem]:
         for key, other in (("access_key_env", "secret_key_env"), ("secret_key_env", "access_key_env")):

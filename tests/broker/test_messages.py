@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from broker.access.delivery import Delivery, Fate
-from broker.access.router import Router
 from broker.auth.registry import Registry
 from broker.journal import Journal
 from broker.mailbox import Status
@@ -163,10 +162,9 @@ def desk(tmp_path: Path) -> Iterator[Messages]:
     """Messages for a device that is in, with a journal that nobody else flushes."""
     clock, sessions, registry = FakeClock(), Sessions(), Registry([device()])
     journal = Journal(tmp_path / "platform.jsonl", clock, lambda _: None, 10)
-    engine = Router[str]()
-    stored = StoredStates(engine, journal, clock)
+    stored = StoredStates(journal, clock)
     sessions.attach(live_session())
-    delivery = Delivery(engine, sessions, stored, journal, Statistics(), clock)
+    delivery = Delivery(sessions, stored, journal, Statistics(), clock)
     yield Messages(registry, sessions, stored, delivery, journal, clock, iter("m"))
     journal.close()
 

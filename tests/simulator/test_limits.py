@@ -28,9 +28,9 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     return pretend
 
 
-def refusal(devices: int, *, platform_in_loop: bool = False) -> str | None:
+def refusal(devices: int, **where: bool) -> str | None:
     try:
-        check_room(devices, platform_in_loop=platform_in_loop)
+        check_room(devices, **where)
     except UsageError as error:
         return str(error)
     return None
@@ -42,6 +42,15 @@ def test_a_thousand_descriptors_are_spared(machine: Machine) -> None:
     assert refusal(19_001) == (
         "19001 devices need 19001 file descriptors and 1000 to spare, but this process may open 20000: "
         "at most 19000 devices (raise 'ulimit -n')"
+    )
+
+
+def test_a_relayed_session_takes_a_second_descriptor_of_the_platform(machine: Machine) -> None:
+    machine(20_000, "1024\t65535\n")
+    assert refusal(9_500, relayed=True) is None
+    assert refusal(9_501, relayed=True) == (
+        "9501 devices need 19002 file descriptors and 1000 to spare, but the platform of relayed sessions may open "
+        "20000: at most 9500 devices (raise 'ulimit -n')"
     )
 
 

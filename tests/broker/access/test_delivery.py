@@ -2,7 +2,6 @@
 
 from broker.access.delivery import Delivery, Fate
 from broker.access.queue import Message
-from broker.access.router import Router
 from broker.access.terms import Terms
 from broker.journal import Journal
 from broker.sessions import Session, Sessions
@@ -24,9 +23,8 @@ class Desk:
         self.statistics = Statistics()
         self.sessions = Sessions()
         journal = Journal(None, clock, lambda _: None, 10)
-        engine = Router[str]()
-        self.stored = StoredStates(engine, journal, clock)
-        self.delivery = Delivery(engine, self.sessions, self.stored, journal, self.statistics, clock)
+        self.stored = StoredStates(journal, clock)
+        self.delivery = Delivery(self.sessions, self.stored, journal, self.statistics, clock)
 
     def online(self, terms: Terms | None = None) -> tuple[Session, RecordingLink]:
         link = RecordingLink()

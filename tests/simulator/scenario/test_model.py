@@ -314,6 +314,14 @@ BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"api": "http://host"}, "api", "api belongs to a platform of kind remote"),
     ({"token_env": "T"}, "token_env", "token_env belongs to a platform of kind remote"),
     ({"secret_key_env": "S"}, "secret_key_env", "secret_key_env belongs to a platform of kind remote"),
+    ({"kind": "remote", "api": "http://h", "engine": "amqtt"}, "engine",
+     "engine belongs to a platform of kind embedded"),
+    ({"kind": "remote", "api": "http://h", "engine_ca": "x"}, "engine_ca",
+     "engine_ca belongs to a platform of kind embedded"),
+    ({"engine": "mosquito"}, "engine",
+     "Value error, builtin, amqtt, or a broker such as mqtt://host:port or unix:/path is needed, not 'mosquito'"),
+    ({"engine": "mqtt://gate:pw@h"}, "engine",
+     "Value error, no password in a scenario: the environment variable KEYTURN_ENGINE_PASSWORD is for it"),
     ({**REMOTE, "access_key_env": "A"}, "access_key_env", "access_key_env needs secret_key_env beside it"),
     ({**REMOTE, "secret_key_env": "S"}, "secret_key_env", "secret_key_env needs access_key_env beside it"),
     ({**REMOTE, "region": "cn-north-4"}, "region",
@@ -338,6 +346,20 @@ BAD_PLATFORMS: list[tuple[dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(("platform", "where", "message"), BAD_PLATFORMS, ids=lambda value: str(value)[:40])
 def test_a_bad_platform_is_refused(platform: dict[str, Any], where: str, message: str) -> None:
     assert problems(Platform.model_validate, platform) == [(where, message)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "is_relayed"),
+    [
+        ("builtin", False),
+        ("amqtt", False),
+        ("mqtt://127.0.0.1:1884", True),
+        ("mqtts://gate@b", True),
+        ("unix:/b.sock", True),
+    ],
+)
+def test_an_engine_stands_behind_an_embedded_platform(engine: str, is_relayed: bool) -> None:
+    assert Platform(engine=engine).is_relayed is is_relayed
 
 
 def test_a_remote_platform_has_an_address() -> None:
