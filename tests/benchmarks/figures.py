@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 
+from tests.benchmarks.engine_figures import engine_figures
 from tests.benchmarks.lines import (
     COUNT,
     CPU,
@@ -41,6 +42,7 @@ def figures(devices: int) -> list[Figure]:
         durable_online(devices),
         over_tls(devices),
         *nb_iot_figures(more),
+        *engine_figures(devices),
         capacity(),
     ]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from simulator.limits import collector_spared, raise_descriptor_limit
 from tests.benchmarks.devices import Login, logins
-from tests.benchmarks.meter import SETTLE_S, Mark, Result, connected, mark
+from tests.benchmarks.meter import SETTLE_S, Mark, Result, connected, cpu_s, mark
 from tests.benchmarks.servers import Server
 
 DEADLINE_S = 180.0
@@ -53,12 +53,13 @@ def ramp(server: Server, devices: int, make: Callable[[list[Login], Progress], C
     progress = Progress(devices)
     connect = make(logins(devices), progress)
     with collector_spared():
-        before = mark(server.pid)
+        before, engine_cpu_s = mark(server.pid), server.engine and cpu_s(server.engine)
         connect()
         after = mark(server.pid)
         time.sleep(SETTLE_S)
         idle = mark(server.pid)
-    return progress.wall(before) | connected(empty, before, after, idle)
+    engine = {"engine_cpu_s": cpu_s(server.engine) - engine_cpu_s} if server.engine else {}
+    return progress.wall(before) | connected(empty, before, after, idle) | engine
 
 
 def own_address() -> str:

@@ -33,6 +33,7 @@ async def measure(load: Load) -> Result:
             *("-m", "tests.benchmarks.worker", load.client, str(load.devices)),
             *("--pid", str(server.pid), "--port", str(server.port), "--api", server.api),
             *("--mqtts", str(server.mqtts), "--coap", str(server.coap), "--coaps", str(server.coaps)),
+            *("--engine", str(server.engine)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

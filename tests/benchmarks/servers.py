@@ -13,13 +13,21 @@ from simulator.embedded import child_platform
 from simulator.links.link import Endpoint, Endpoints
 from tests.support.mosquitto import mosquitto
 
-MORE = {"platform": frozenset[str](), "tls": frozenset({"mqtts"}), "nb-iot": frozenset({"coap", "coaps"})}
+MORE = {
+    "platform": frozenset[str](),
+    "tls": frozenset({"mqtts"}),
+    "nb-iot": frozenset({"coap", "coaps"}),
+    "amqtt": frozenset[str](),
+}
 """What keyturn platforms serve beside MQTT in the clear."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server; `api` is empty where there is no control API. A port 0 is none."""
+    """A running server; `api` is empty where there is no control API. A port 0 is none.
+
+    `engine`: the process behind it, that its sessions are relayed to; 0 where there is none.
+    """
 
     pid: int
     port: int
@@ -27,6 +35,7 @@ class Server:
     mqtts: int = 0
     coap: int = 0
     coaps: int = 0
+    engine: int = 0
 
     async def endpoints(self, control: Control) -> Endpoints:
         """Where a fleet connects; whom it may trust is asked of the platform."""
@@ -41,17 +50,30 @@ async def running(kind: str) -> AsyncIterator[Server]:
     with tempfile.TemporaryDirectory(prefix="keyturn-figures-") as name:
         folder = Path(name)
         if kind in MORE:
-            async with child_platform(folder / "platform.jsonl", MORE[kind]) as child:
+            engine = "amqtt" if kind == "amqtt" else "builtin"
+            async with child_platform(folder / "platform.jsonl", MORE[kind], engine) as child:
                 found = child.endpoints
                 more = [one.port if one else 0 for one in (found.mqtts, found.coap, found.coaps)]
                 yield Server(child.pid, child.mqtt.port, child.api, *more)
+        elif kind.startswith("relay"):
+            async with relayed(folder, over_tcp=kind == "relay-tcp") as server:
+                yield server
         elif kind == "aiocoap":
             async with aiocoap_server() as (pid, port):
                 yield Server(pid, 0, coap=port)
         else:
             async with mosquitto(folder) as broker:
-                assert broker._process is not None, "it was started"
-                yield Server(broker._process.pid, broker.port)
+                yield Server(broker.pid, broker.port)
+
+
+@asynccontextmanager
+async def relayed(folder: Path, *, over_tcp: bool) -> AsyncIterator[Server]:
+    """Run the keyturn platform with mosquitto behind it."""
+    path = folder / "mosquitto.sock"
+    async with mosquitto(folder, lines=[f"listener 0 {path}"]) as broker:
+        engine = f"mqtt://127.0.0.1:{broker.port}" if over_tcp else f"unix:{path}"
+        async with child_platform(folder / "platform.jsonl", engine=engine) as child:
+            yield Server(child.pid, child.mqtt.port, child.api, engine=broker.pid)
 
 
 @asynccontextmanager

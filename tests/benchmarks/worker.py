@@ -27,6 +27,7 @@ CLIENTS = {
     "paho-mqtt": "paho_clients:connect",
     "aiomqtt": "aiomqtt_clients:connect",
     "sockets": "loader:connect",
+    "messages": "exchange:messages",
     "forced-resets": "resets:forced",
     "durable-resets": "resets:durable",
     "bulk-resets": "resets:bulk",
@@ -44,12 +45,13 @@ def main() -> int:
     parser.add_argument("--mqtts", type=int, default=0, help="its port of MQTT over TLS, if it has one")
     parser.add_argument("--coap", type=int, default=0, help="its CoAP port, if it has one")
     parser.add_argument("--coaps", type=int, default=0, help="its port of CoAP over DTLS, if it has one")
+    parser.add_argument("--engine", type=int, default=0, help="the process id of the broker behind it, if there is one")
     parser.add_argument("--api", default="", help="the server's control API, if it has one")
     asked = parser.parse_args()
 
     async def run() -> Result:
         client: Client = pkgutil.resolve_name(f"tests.benchmarks.{CLIENTS[asked.client]}")
-        server = Server(asked.pid, asked.port, asked.api, asked.mqtts, asked.coap, asked.coaps)
+        server = Server(asked.pid, asked.port, asked.api, asked.mqtts, asked.coap, asked.coaps, asked.engine)
         return await client(server, asked.devices)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -47,6 +47,11 @@ class Mosquitto:
         ]
         self._config.write_text("\n".join([*config, *access, ""]), encoding="utf-8")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it and wait until it takes connections."""
         with (self._folder / "mosquitto.log").open("ab") as log:
