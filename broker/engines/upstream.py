@@ -110,8 +110,8 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._relay.ended(self)
         self.fail(str(exc or "closed"))
+        self._relay.ended(self)
 
     def fail(self, detail: str) -> None:
         """There is no connection, or none any more; without effect for a session that has left."""
