@@ -20,12 +20,24 @@ async def dial_of(address: EngineAddress) -> Dial:
     """Make the dial of an address; its name is resolved once, so that no session waits for a name server."""
     loop = asyncio.get_running_loop()
     if address.kind is Kind.UNIX:
-        return lambda factory: loop.create_unix_connection(factory, address.path)
+        return partial(_dial_unix, address.path)
     try:
         found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise SettingsError(f"engine: {address.host!r} cannot be resolved: {error.strerror}") from error
     return partial(_dial_tcp, str(found[0][4][0]), address, address.tls_context())
+
+
+async def _dial_unix(path: str, factory: Callable[[], asyncio.Protocol]) -> None:
+    """Connect at once or not at all; asyncio's own would take a full backlog for a connection under way."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.setblocking(False)
+        sock.connect(path)
+        await asyncio.get_running_loop().create_unix_connection(factory, sock=sock)
+    except OSError:
+        sock.close()
+        raise
 
 
 async def _dial_tcp(
