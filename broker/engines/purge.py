@@ -29,6 +29,11 @@ class Purge(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(str(exc or "closed"))
 
+    def end(self) -> None:
+        """Hang up on a broker that was not fast enough."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.abort()
+
     def _answered(self, answer: ConnAck) -> None:
         if answer.code or self._transport is None:
             self._fail(f"CONNACK {answer.code:#04x}")

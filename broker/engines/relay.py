@@ -124,22 +124,26 @@ class Relay:
 
     async def _purge(self, device_id: str) -> None:
         """Begin a clean session under the device's id, and end it; a broker that is down is asked again."""
-        assert self._dial is not None, "the engine was started"
-        address = self._settings.engine
         try:
             async with self._purge_room:
-                while True:
-                    purge = Purge(Connect(device_id, address.username, address.login))
-                    try:
-                        async with asyncio.timeout(self._settings.engine_timeout_s):
-                            await self._dial(partial(_same, purge))
-                            await purge.done
-                    except OSError:
-                        await asyncio.sleep(PURGE_AGAIN_S)
-                    else:
-                        return
+                while not await self._is_purged(device_id):
+                    await asyncio.sleep(PURGE_AGAIN_S)
         finally:
             del self._purges[device_id]
+
+    async def _is_purged(self, device_id: str) -> bool:
+        assert self._dial is not None, "the engine was started"
+        address = self._settings.engine
+        purge = Purge(Connect(device_id, address.username, address.login))
+        try:
+            async with asyncio.timeout(self._settings.engine_timeout_s):
+                await self._dial(partial(_same, purge))
+                await purge.done
+        except OSError:
+            return False
+        finally:
+            purge.end()
+        return True
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._tasks.create_task(work)
