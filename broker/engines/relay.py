@@ -8,6 +8,7 @@ from typing import Any
 
 from broker.access.delivery import Delivery
 from broker.access.turns import Turns
+from broker.auth.decision import Reason
 from broker.engines.dial import Dial, dial_of
 from broker.engines.engine import NotReady, Opened, Ready
 from broker.engines.greeting import greeting
@@ -88,7 +89,7 @@ class Relay:
             keep = self._kept.add if upstream.session.keep_s else self._kept.discard
             keep(upstream.session.device_id)
             self._tell(None)
-        else:
+        elif outcome.reason is Reason.ENGINE_UNAVAILABLE:
             self._tell(outcome.detail)
         opened(outcome)
 
@@ -159,7 +160,7 @@ class Relay:
 
     def _tell(self, trouble: str | None) -> None:
         """Say in the journal when the engine goes, or comes back."""
-        if trouble == self._trouble:
+        if (trouble is None) == (self._trouble is None):
             return
         self._trouble = trouble
         state = "up" if trouble is None else "down"
