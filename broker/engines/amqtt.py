@@ -1,0 +1,108 @@
+"""The amqtt package as the engine: its broker in this process, with a connection in memory for every session.
+
+It is reached by its public `external_connected` and by nothing else. Its version is pinned: what is worked around here
+are faults of that one.
+"""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import amqtt
+from amqtt.broker import Broker
+
+from broker.complaints import complain
+from broker.engines.memory import Connection, Writer
+from broker.engines.relay import Relay
+from wire.mqtt import ConnAck, Connect, ReasonCode
+
+VERSION = "0.12.1"
+LISTENER = "default"
+CONFIG: dict[str, Any] = {
+    "listeners": {LISTENER: {"type": "external"}},
+    "plugins": {"amqtt.plugins.base.BaseAuthPlugin": {}},  # lets all in, and unlike the anonymous one keeps their state
+}
+CLEAN_GONE_WITHIN_S = 2.0
+LOOK_EVERY_S = 0.01
+LAST_TURNS = 5
+
+if amqtt.__version__ != VERSION:
+    raise ImportError(f"amqtt is {amqtt.__version__}, expected {VERSION}")
+
+
+class Amqtt(Relay):
+    """At most one connection of a client id is served at a time: it would let both be, or make the new one deaf."""
+
+    async def start(self) -> None:
+        logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it tells of every client that goes, with tracebacks
+        self._broker = Broker(CONFIG)
+        self._served: dict[object, tuple[Connection, asyncio.Task[None]]] = {}
+        await self._broker.start()
+        self._dial = self._attach
+
+    async def stop(self) -> None:
+        await super().stop()
+        tasks = {task for _, task in self._served.values()}
+        for connection, _ in list(self._served.values()):
+            connection.abort()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self.linger_s)
+        await self._broker.shutdown()
+        for task in tasks:
+            task.cancel()
+        for _ in range(LAST_TURNS):  # it cancels tasks of its own and does not wait for them
+            await asyncio.sleep(0)
+
+    async def _attach(self, factory: Callable[[], asyncio.Protocol]) -> None:
+        """Dial: have it serve a connection, when it serves none of the same client id any more."""
+        connection = Connection(factory(), self.linger_s)
+        greeting = connection.greeting()
+        if greeting is None:
+            return
+        if greeting.level == 5:  # it would never answer
+            connection.deliver(ConnAck(ReasonCode.UNSUPPORTED_PROTOCOL_VERSION).encode(5))
+            connection.close()
+            return
+        key = greeting.client_id or connection
+        while not connection.is_closing() and (before := self._served.get(key)) is not None:
+            before[0].close()
+            await asyncio.wait((before[1],))
+        if not greeting.clean_session:
+            await self._clean_gone(greeting, connection)
+        if not connection.is_closing():
+            self._serve(key, connection)
+
+    def _serve(self, key: object, connection: Connection) -> None:
+        connection.is_served = True
+        connection.is_settled = lambda: self._has_passed_on(key)
+        self._served[key] = connection, self._tasks.create_task(self._serving(key, connection))
+
+    async def _serving(self, key: object, connection: Connection) -> None:
+        """The guard is here: whatever goes wrong in it ends one session and no other."""
+        try:
+            await self._broker.external_connected(connection, Writer(connection), LISTENER)
+        except Exception:  # noqa: BLE001 - the guard
+            self.notes.statistics.internal_errors += 1
+            complain(f"amqtt failed\n{traceback.format_exc()}")
+        finally:
+            del self._served[key]
+            connection.over()
+            known = self._broker.sessions.get(key)
+            if known is not None and known[0].transitions.is_connected():  # it gave up in the middle, and would keep it
+                known[0].transitions.disconnect()
+
+    async def _clean_gone(self, greeting: Connect, connection: Connection) -> None:
+        """Wait until a clean session is forgotten: one that is to be kept would go on with it, and end like it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CLEAN_GONE_WITHIN_S
+        while not connection.is_closing() and loop.time() < deadline:
+            known = self._broker.sessions.get(greeting.client_id)
+            if known is None or not known[0].clean_session:
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _has_passed_on(self, key: object) -> bool:
+        known = self._broker.sessions.get(key)
+        return known is None or bool(known[0].delivered_message_queue.empty())
