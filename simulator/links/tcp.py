@@ -50,6 +50,12 @@ class Client(Protocol):
         """End at once, whatever is not written yet; without effect on what has ended."""
 
 
+def check_order(packet: type[Packet], *, answered: bool) -> None:
+    """Raise ProtocolError unless CONNACK comes first, and once."""
+    if (packet is ConnAck) is answered:
+        raise ProtocolError("a second CONNACK" if packet is ConnAck else f"{packet.__name__} before CONNACK")
+
+
 class TcpEngine(ABC):
     """Opens links to one endpoint for a fleet; which client talks on them is for the engines derived from it."""
 
@@ -140,8 +146,7 @@ class TcpLink:
 
     def check(self, packet: type[Packet]) -> None:
         """Raise ProtocolError unless a packet of this kind may come now."""
-        if (packet is ConnAck) is (self._phase is Phase.OPEN):
-            raise ProtocolError("a second CONNACK" if packet is ConnAck else f"{packet.__name__} before CONNACK")
+        check_order(packet, answered=self._phase is Phase.OPEN)
 
     def answered(self, answer: ConnAck) -> None:
         event = outcome(self._attempt, answer, self._engine.options.level)
