@@ -20,7 +20,7 @@ from simulator.links.tamed_paho import Line, TamedPaho, acceptance, connect_prop
 from simulator.links.tcp import TcpEngine, TcpLink
 from simulator.links.tls import TlsSocket
 from simulator.scheduler import Scheduler, Timer, cancel
-from wire.mqtt import Connect
+from wire.mqtt import Connect, topic_error
 
 LOOKS = 10  # at the clock in one keepalive interval: paho's pings are late by a tenth of it at most
 
@@ -155,6 +155,9 @@ def _arrived(client: mqtt.Client, link: TcpLink, message: mqtt.MQTTMessage) -> N
         topic = message.topic
     except UnicodeDecodeError as error:
         link.fail(f"protocol error: {error}")
+        return
+    if problem := topic_error(topic):
+        link.fail(f"protocol error: {problem}")
         return
     link.arrived(topic, bytes(message.payload))
     client.ack(message.mid, message.qos)

@@ -184,6 +184,9 @@ MALFORMED = {
     "PUBACK without an id": b"\x40\x00",
     "length without an end": b"\x30\xff\xff\xff\xff\xff",
     "topic that is not UTF-8": b"\x30\x04\x00\x02\xff\xfe",
+    "topic with a wildcard": b"\x30\x05\x00\x03a/#",
+    "PUBLISH without a topic": b"\x30\x00",
+    "topic without an end": b"\x30\x03\x00\x09t",
 }
 
 

@@ -14,7 +14,7 @@ from tests.support.link_bench import EngineFactory, link_bench, messages, outbox
 from tests.support.mqtt_server import ClientGone, Peer, accepting, deaf, silent
 from tests.support.ports import unanswering_port
 from tests.support.waiting import turns, until
-from wire.mqtt import Connect, Disconnect
+from wire.mqtt import Connect, Disconnect, Publish
 
 IMPATIENT = LinkOptions(connect_timeout_s=0.1)
 
@@ -141,7 +141,7 @@ async def test_cut_of_an_open_link_loses_it_without_disconnect(engine: EngineFac
     assert bench.server.peers[0].packets[1:] == []
 
 
-@pytest.mark.parametrize("turn", range(8))
+@pytest.mark.parametrize("turn", range(16))
 @pytest.mark.parametrize("how", ["close", "cut"])
 async def test_end_in_any_turn_of_the_loop_keeps_the_rules(engine: EngineFactory, how: str, turn: int) -> None:
     async def accepting_if_it_comes(peer: Peer) -> None:
@@ -156,6 +156,29 @@ async def test_end_in_any_turn_of_the_loop_keeps_the_rules(engine: EngineFactory
         else:
             one.link.cut("network down")
             await one.owner.ended()
+
+
+async def test_cut_in_the_turn_of_a_message_keeps_the_rules(engine: EngineFactory) -> None:
+    async with link_bench(engine, accepting) as bench:
+        one = bench.open(attempt=7)
+        await one.owner.accepted()
+        one.link.publish("t", b"")
+        one.outbox.add(messages(1)[0])
+        one.link.send_due()
+        one.link.subscribe("t", 1)
+        one.link.cut("network down")
+        assert await one.owner.ended() == LinkLost(7, "network down")
+
+
+async def test_close_in_the_turn_of_messages_lets_them_go_out(engine: EngineFactory) -> None:
+    async with link_bench(engine, accepting) as bench:
+        one = bench.open()
+        await one.owner.accepted()
+        one.link.publish("t", b"")
+        one.link.publish("t", b"")
+        one.close()
+        await bench.server.peers[0].gone.wait()
+    assert bench.server.peers[0].packets[1:] == [Publish("t", b""), Publish("t", b""), Disconnect()]
 
 
 # -- many and few

@@ -2,12 +2,12 @@
 
 import pytest
 
-from simulator.device.events import LinkLost
+from simulator.device.events import Accepted, LinkLost
 from simulator.links.link import LinkOptions
 from tests.support.link_bench import EngineFactory, link_bench, messages, outbox_of
 from tests.support.mqtt_server import Peer, accepting
 from tests.support.waiting import until
-from wire.mqtt import Disconnect, PubAck, Publish, Subscribe
+from wire.mqtt import ConnAck, Connect, Disconnect, PubAck, Publish, Subscribe
 
 
 async def test_message_in_flight_is_published_anew_to_a_new_session(engine: EngineFactory) -> None:
@@ -129,6 +129,19 @@ async def test_downlink_is_acknowledged_after_the_device_saw_it(engine: EngineFa
         await until(lambda: seen_at_acknowledgement, "the acknowledgement")
         one.close()
     assert seen_at_acknowledgement == [[("down/0", b"zero"), ("down/1", b"one")]]
+
+
+async def test_downlink_in_the_segment_of_connack_is_heard_after_accepted(engine: EngineFactory) -> None:
+    async def remembering(peer: Peer) -> None:
+        await peer.take(Connect)
+        await peer.send(ConnAck(0, True), *(Publish(f"down/{number}", b"") for number in range(3)))
+        peer.finish()
+
+    async with link_bench(engine, remembering, options=LinkOptions(clean=False)) as bench:
+        one = bench.open()
+        lost = await one.owner.ended()
+    heard = [("arrived", (f"down/{number}", b"")) for number in range(3)]
+    assert one.owner.story == [Accepted(1, session_present=True), *heard, lost]
 
 
 async def test_downlink_on_which_the_device_closes_is_not_acknowledged(engine: EngineFactory) -> None:
