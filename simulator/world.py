@@ -29,6 +29,7 @@ from simulator.links.engines import engine_named, lwm2m_engine
 from simulator.links.link import Endpoint, Endpoints, LinkEngine, LinkOptions
 from simulator.links.lwm2m.options import Lwm2mOptions, Sleep
 from simulator.links.tls import trusting
+from simulator.scenario.checks import link_problems
 from simulator.scenario.fleets import Fleet as FleetModel
 from simulator.scenario.fleets import Telemetry as TelemetryModel
 from simulator.scenario.model import Scenario
@@ -85,6 +86,9 @@ class Builder:
         twice = len(identities) - len({one.device_id for one in identities})
         if twice:
             raise UsageError(f"{twice} device ids stand in more than one fleet; a device belongs to one")
+        sizes = {name: len(fleet.drivers) for name, fleet in fleets.items()}
+        for problem in link_problems(scenario.fleets, sizes):
+            raise UsageError(".".join(map(str, problem.location)) + f": {problem.message}")
         schedulers = self._scheduler, self._link_scheduler
         return World(fleets, engines, *schedulers, ledger, self._journal, self._clock), identities
 

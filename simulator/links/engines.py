@@ -16,6 +16,10 @@ def engine_named(name: EngineName) -> EngineFactory:
         from simulator.links.paho import PahoEngine
 
         return PahoEngine
+    if name == "aiomqtt":
+        from simulator.links.aiomqtt import AiomqttEngine
+
+        return AiomqttEngine
     return NativeEngine
 
 

@@ -100,7 +100,7 @@ class Link(Protocol):
         """End the link as a broken network would; its terminal event follows."""
 
 
-EngineName = Literal["native", "paho"]
+EngineName = Literal["native", "paho", "aiomqtt"]
 
 C_contra = TypeVar("C_contra", contravariant=True)
 

@@ -1,12 +1,20 @@
 """What no single key can know: whether steps, fleets and expectations name each other rightly."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from simulator.expectations import Expectation
+from simulator.scenario.fleets import Fleet
 from simulator.scenario.steps import Step
 from simulator.scenario.strict import Problem, repeated
 from simulator.suggestions import hint
+
+MOST_ON_AIOMQTT = 2_000
+WHY_NOT_MORE = (
+    "each of them wakes up every second: 2000 idle ones take 4% of a core, 12 times what they take on native, "
+    "and a connect takes 2.4 times the CPU, a device 4 times the memory; use native or paho"
+)
+"""As measured by `python -m tests.benchmarks`, in one run with link: native."""
 
 
 def dependencies(timeline: Sequence[Step]) -> dict[str, tuple[str, ...]]:
@@ -44,6 +52,17 @@ def expectation_problems(
             message = f"step {step!r} touches no device: nothing can be said of it"
             problems.append(Problem(("expect", index), message, expectation.text.index(step) + 1))
     return problems
+
+
+def link_problems(fleets: Mapping[str, Fleet], sizes: Mapping[str, int]) -> Iterator[Problem]:
+    """Fleets with which there are too many devices on a link that costs much; `sizes` as far as they are known."""
+    devices = 0
+    for name, fleet in fleets.items():
+        if fleet.link == "aiomqtt" and name in sizes:
+            devices += sizes[name]
+            if devices > MOST_ON_AIOMQTT:
+                message = f"{devices} devices on link aiomqtt, at most {MOST_ON_AIOMQTT} are taken: {WHY_NOT_MORE}"
+                yield Problem(("fleets", name, "devices" if fleet.count is None else "count"), message)
 
 
 def _repeated_ids(timeline: Sequence[Step]) -> Iterator[Problem]:

@@ -18,7 +18,6 @@ from simulator.scenario.values import (
     PositiveSeconds,
     Share,
     SignedSeconds,
-    not_built_yet,
 )
 from simulator.suggestions import hint
 
@@ -94,7 +93,7 @@ class Fleet(Strict):
     sign: Bit | None = None
     keepalive: KeepaliveSeconds = 120
     clock_skew: SignedSeconds = 0.0
-    link: Annotated[EngineName, not_built_yet("aiomqtt", use="native or paho")] = "native"
+    link: EngineName = "native"
     session: Literal["clean", "persistent"] = "clean"
     mqtt: MqttVersion = "3.1.1"
     security: Security | None = None

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from simulator.scenario.checks import dependencies, expectation_problems, timeline_problems
+from simulator.scenario.checks import dependencies, expectation_problems, link_problems, timeline_problems
 from simulator.scenario.demands import BEYOND_MQTT, unmet
 from simulator.scenario.fleets import Fleet
 from simulator.scenario.steps import Step
@@ -161,6 +161,7 @@ class Scenario(Strict):
                 *timeline_problems(self.timeline, self.fleets),
                 *expectation_problems(self.expect, self.timeline, self.fleets),
                 *self._demands_on_a_broker(),
+                *link_problems(self.fleets, {name: one.count for name, one in self.fleets.items() if one.count}),
             ]
         )
         return self

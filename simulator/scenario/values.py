@@ -68,17 +68,6 @@ def said(value: object) -> str:
     return repr(value)
 
 
-def not_built_yet(*names: str, use: str) -> BeforeValidator:
-    """Refuse by name what is planned but cannot be done yet."""
-
-    def refuse_planned(value: object) -> object:
-        if str(value) in names:
-            raise ValueError(f"{value} is not built yet; use {use}")
-        return value
-
-    return BeforeValidator(refuse_planned)
-
-
 def _written_seconds(text: str) -> float:
     try:
         return durationpy.from_str(text).total_seconds()

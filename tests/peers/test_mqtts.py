@@ -68,9 +68,10 @@ platform: {{kind: broker-only, mqtts: 'mqtts://localhost:{port}', ca: '{ca}'}}
 fleets:
   native: {{count: 10, security: tls}}
   paho: {{count: 10, security: tls, link: paho, mqtt: 5}}
+  aiomqtt: {{count: 10, security: tls, link: aiomqtt}}
 timeline:
-  - {{id: up, start: [native, paho], until: "recovered == 100%", timeout: 20s}}
-  - {{id: again, reconnect: {{fleet: [native, paho]}}, until: "recovered == 100%", timeout: 20s}}
+  - {{id: up, start: [native, paho, aiomqtt], until: "recovered == 100%", timeout: 20s}}
+  - {{id: again, reconnect: {{fleet: [native, paho, aiomqtt]}}, until: "recovered == 100%", timeout: 20s}}
 expect: ["refused == 0", "unreachable == 0"]
 """
 

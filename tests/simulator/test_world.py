@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,7 +11,8 @@ from simulator.device.keyring import Fallback
 from simulator.errors import UsageError
 from simulator.journal import Journal, Record
 from simulator.ledger import Identity, Ledger
-from simulator.links.link import Endpoint, Endpoints
+from simulator.links.aiomqtt import AiomqttEngine
+from simulator.links.link import Endpoint, Endpoints, EngineName
 from simulator.links.native import NativeEngine
 from simulator.links.paho import PahoEngine
 from simulator.scenario.fleets import Fleet
@@ -83,8 +85,18 @@ async def test_fallback_profile_leaves_each_profile_its_own() -> None:
 
 
 async def test_each_fleet_has_the_link_engine_that_it_names() -> None:
-    world, _, _ = await build(scenario(a={"count": 1}, b={"count": 1, "link": "paho"}))
-    assert [type(engine) for engine in world.engines] == [NativeEngine, PahoEngine]
+    world, _, _ = await build(scenario(**{link: {"count": 1, "link": link} for link in get_args(EngineName)}))
+    assert [type(engine) for engine in world.engines] == [NativeEngine, PahoEngine, AiomqttEngine]
+
+
+async def test_file_with_more_devices_than_run_on_aiomqtt_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "devices.csv"
+    path.write_text("device_id,primary\n" + "".join(f"d{number},abcdefgh\n" for number in range(2_000)))
+    plan = scenario(one={"count": 1, "link": "aiomqtt"}, many={"devices": str(path), "link": "aiomqtt"})
+    with pytest.raises(
+        UsageError, match=r"fleets\.many\.devices: 2001 devices on link aiomqtt, at most 2000 are taken"
+    ):
+        await build(plan)
 
 
 async def test_device_in_two_fleets_is_refused(tmp_path: Path) -> None:

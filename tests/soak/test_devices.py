@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.soak,
     pytest.mark.timeout(SOAK_S + ROOM_S),
     pytest.mark.parametrize("level", [4, 5], ids=["3.1.1", "5"]),
-    pytest.mark.parametrize("link", ["native", "paho"]),
+    pytest.mark.parametrize("link", get_args(EngineName)),
 ]
 
 SHARE = 0.05

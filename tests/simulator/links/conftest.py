@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
+from simulator.links.aiomqtt import AiomqttEngine
 from simulator.links.native import NativeEngine
 from simulator.links.paho import PahoEngine
 from tests.support.link_bench import EngineFactory
@@ -14,8 +15,10 @@ from tests.support.tls import OverTls
 ENGINES: dict[str, EngineFactory] = {
     "native": NativeEngine,
     "paho": PahoEngine,
+    "aiomqtt": AiomqttEngine,
     "native over TLS": OverTls(NativeEngine),
     "paho over TLS": OverTls(PahoEngine),
+    "aiomqtt over TLS": OverTls(AiomqttEngine),
 }
 
 

@@ -184,7 +184,7 @@ BAD_FLEETS: list[tuple[dict[str, Any], str, str]] = [
         "at most 896 is allowed for protocol lwm2m, not 897",
     ),
     ({"count": 1, "session": "kept"}, "session", "Input should be 'clean' or 'persistent'"),
-    ({"count": 1, "link": "aiomqtt"}, "link", "Value error, aiomqtt is not built yet; use native or paho"),
+    ({"count": 1, "link": "asyncio-mqtt"}, "link", "Input should be 'native', 'paho' or 'aiomqtt'"),
     ({"count": 1, "mqtt": "3.1"}, "mqtt", "Input should be '3.1.1' or '5'"),
     ({"count": 1, "naps": "1h"}, "naps", "Extra inputs are not permitted"),
     ({"count": 1, "sign": 2}, "sign", "Value error, 0 or 1 is needed, not 2"),
@@ -219,6 +219,18 @@ BAD_FLEETS: list[tuple[dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(("fleet", "where", "message"), BAD_FLEETS, ids=lambda value: str(value)[:40])
 def test_a_bad_fleet_is_refused(fleet: dict[str, Any], where: str, message: str) -> None:
     assert problems(Fleet.model_validate, fleet) == [(where, message)]
+
+
+def test_two_thousand_devices_on_aiomqtt_are_taken_and_no_more() -> None:
+    most, one = {"count": 2_000, "link": "aiomqtt"}, {"count": 1, "link": "aiomqtt"}
+    scenario(fleets={"meters": most, "valves": {"count": 9_000, "link": "paho"}})
+    why = (
+        "2001 devices on link aiomqtt, at most 2000 are taken: each of them wakes up every second: 2000 idle ones take "
+        "4% of a core, 12 times what they take on native, and a connect takes 2.4 times the CPU, a device 4 times the "
+        "memory; use native or paho"
+    )
+    assert problems(scenario, fleets={"meters": {**most, "count": 2_001}}) == [("fleets.meters.count", why)]
+    assert problems(scenario, fleets={"meters": most, "valves": one}) == [("fleets.valves.count", why)]
 
 
 def test_shares_with_a_remainder_are_rounded_kindly() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.expectations import parse
 from simulator.metrics import METRICS
+from simulator.scenario.checks import WHY_NOT_MORE
 from simulator.scenario.errors import ScenarioError
 from simulator.scenario.fleets import Telemetry
 from simulator.scenario.model import Scenario
@@ -120,6 +121,8 @@ BAD = {
         4, "cuont", "fleets.meters.cuont: unknown key 'cuont'; did you mean 'count'?"),
     ("count: 5", "count: 0"): (4, "0", "fleets.meters.count: at least 1 is needed, not 0"),
     ("count: 5", "count: 2000000"): (4, "2000000", "fleets.meters.count: at most 1000000 is allowed, not 2000000"),
+    ("count: 5", "count: 2001\n    link: aiomqtt"): (
+        4, "2001", f"fleets.meters.count: 2001 devices on link aiomqtt, at most 2000 are taken: {WHY_NOT_MORE}"),
     ("count: 5", "count: many"): (4, "many", "fleets.meters.count: a whole number is needed, not 'many'"),
     ("count: 5", "count: 5\n    secrets: bth"): (
         5, "bth", "fleets.meters.secrets: 'primary' or 'both' is needed, not 'bth'; did you mean 'both'?"),
