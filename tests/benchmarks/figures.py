@@ -7,6 +7,7 @@ from tests.benchmarks.lines import (
     COUNT,
     CPU,
     DELAY,
+    PERCENT,
     RATE,
     SIZE,
     TIME,
@@ -19,11 +20,15 @@ from tests.benchmarks.lines import (
     per,
     plain,
     server_cpu,
+    share,
 )
 from tests.benchmarks.nb_iot_figures import nb_iot_figures
 from tests.benchmarks.runs import Load
 
-MOST_AIOMQTT = 1_000
+MOST = {"aiomqtt": 1_000, "keyturn-on-aiomqtt": 2_000, "keyturn-tls-on-aiomqtt": 2_000}
+"""Devices of the clients that are not measured with more."""
+
+IDLE = 2_000
 MOST_IN_ONE_PROCESS = 19_000
 
 
@@ -33,6 +38,7 @@ def figures(devices: int) -> list[Figure]:
     return [
         device_cpu(devices),
         device_memory(devices),
+        device_idle(),
         platform_cpu(devices),
         platform_memory(devices),
         storm(devices),
@@ -52,6 +58,7 @@ DEVICE_SIDES = (
     ("keyturn fleet, at keyturn", "keyturn", "platform"),
     ("the same, and a subscription", "keyturn-usual", "platform"),
     ("the same with link: paho, at mosquitto", "keyturn-on-paho", "mosquitto"),
+    ("the same with link: aiomqtt, 2,000 at the most, at mosquitto", "keyturn-on-aiomqtt", "mosquitto"),
     ("paho-mqtt, at mosquitto", "paho-mqtt", "mosquitto"),
     ("aiomqtt, 1,000 at the most, at mosquitto", "aiomqtt", "mosquitto"),
     ("bare sockets, at mosquitto", "sockets", "mosquitto"),
@@ -64,7 +71,7 @@ def device_sides(devices: int, value: Callable[[int], Value], unit: Unit, withou
     lines: list[Line] = []
     for case, client, server in DEVICE_SIDES:
         if client not in without:
-            count = min(devices, MOST_AIOMQTT) if client == "aiomqtt" else devices
+            count = min(devices, MOST.get(client, devices))
             lines.append(Line(case, Load(client, server, count), value(count), unit, 0 if lines else None))
     return lines
 
@@ -77,6 +84,16 @@ def device_cpu(devices: int) -> Figure:
 def device_memory(devices: int) -> Figure:
     lines = device_sides(devices, client_kb, SIZE, without=("keyturn-usual", "sockets"))
     return Figure("device-memory", "Resident memory of the device side for an idle device", "6 KB", tuple(lines))
+
+
+def device_idle() -> Figure:
+    lines = (
+        Line("link: native", Load("keyturn-idle", "mosquitto", IDLE), share, PERCENT),
+        Line("link: paho", Load("keyturn-idle-on-paho", "mosquitto", IDLE), share, PERCENT, 0),
+        Line("link: aiomqtt", Load("keyturn-idle-on-aiomqtt", "mosquitto", IDLE), share, PERCENT, 0),
+    )
+    title = f"Of one core, what {IDLE:,} devices use that only keep their connections (keepalive 30 s)"
+    return Figure("device-idle", title, "1% (native)", lines)
 
 
 def platform_cpu(devices: int) -> Figure:
@@ -191,6 +208,8 @@ def durable_online(devices: int) -> Figure:
 
 def over_tls(devices: int) -> Figure:
     native, paho = Load("keyturn-tls", "tls", devices), Load("keyturn-tls-on-paho", "tls", devices)
+    few = min(devices, MOST["keyturn-tls-on-aiomqtt"])
+    aiomqtt = Load("keyturn-tls-on-aiomqtt", "tls", few)
     clear = Load("keyturn", "platform", devices)
     return Figure(
         "tls",
@@ -200,10 +219,12 @@ def over_tls(devices: int) -> Figure:
             Line("memory of the platform for a connection", native, per("server_kb", devices), SIZE),
             Line("memory of the fleet for a device", native, client_kb(devices), SIZE),
             Line("memory of the fleet for a device, link: paho", paho, client_kb(devices), SIZE, 1),
+            Line("the same, link: aiomqtt, 2,000 at the most", aiomqtt, client_kb(few), SIZE, 1),
             Line("CPU of the platform for 1,000 connects", native, server_cpu(devices), CPU),
-            Line("the same in the clear", clear, server_cpu(devices), CPU, 3),
+            Line("the same in the clear", clear, server_cpu(devices), CPU, 4),
             Line("CPU of the fleet for 1,000 connects", native, client_cpu(devices), CPU),
-            Line("the same in the clear", clear, client_cpu(devices), CPU, 5),
+            Line("the same in the clear", clear, client_cpu(devices), CPU, 6),
+            Line("the same over TLS, link: aiomqtt", aiomqtt, client_cpu(few), CPU, 6),
         ),
     )
 

@@ -22,6 +22,9 @@ from tests.benchmarks.meter import SETTLE_S, NotReached, Result, connected, mark
 from tests.benchmarks.servers import Server
 
 TIMEOUT = "180s"
+IDLE_KEEPALIVE_S = 30
+"""Also for how long it is looked at idle devices: each sends one ping meanwhile."""
+
 UP = {"id": "up", "start": [FLEET], "until": "recovered == 100%", "timeout": TIMEOUT}
 RESET = {
     "id": "reset",
@@ -41,6 +44,24 @@ async def on_paho(server: Server, devices: int) -> Result:
     return await _connect(server, scenario(devices, UP, profile=QUIET, link="paho"))
 
 
+async def on_aiomqtt(server: Server, devices: int) -> Result:
+    """The same with aiomqtt inside the devices."""
+    return await _connect(server, scenario(devices, UP, profile=QUIET, link="aiomqtt"))
+
+
+async def idle(server: Server, devices: int) -> Result:
+    """Connect all; then count what they use while they only keep their connections."""
+    return await _idle(server, devices, "native")
+
+
+async def idle_on_paho(server: Server, devices: int) -> Result:
+    return await _idle(server, devices, "paho")
+
+
+async def idle_on_aiomqtt(server: Server, devices: int) -> Result:
+    return await _idle(server, devices, "aiomqtt")
+
+
 async def over_tls(server: Server, devices: int) -> Result:
     """The same over TLS, a full handshake for each and the platform verified."""
     return await _connect(server, scenario(devices, UP, profile=QUIET, security="tls"))
@@ -48,6 +69,10 @@ async def over_tls(server: Server, devices: int) -> Result:
 
 async def over_tls_on_paho(server: Server, devices: int) -> Result:
     return await _connect(server, scenario(devices, UP, profile=QUIET, link="paho", security="tls"))
+
+
+async def over_tls_on_aiomqtt(server: Server, devices: int) -> Result:
+    return await _connect(server, scenario(devices, UP, profile=QUIET, link="aiomqtt", security="tls"))
 
 
 async def usual(server: Server, devices: int) -> Result:
@@ -92,6 +117,17 @@ async def _connect(server: Server, plan: Scenario) -> Result:
     started = records[0]["t"]
     wall = {"accepted_s": _last(records, "accepted") - started, "recovered_s": _last(records, "recovered") - started}
     return {**wall, **connected(empty, before, after, idle)}
+
+
+async def _idle(server: Server, devices: int, link: str) -> Result:
+    plan = scenario(devices, UP, profile=QUIET, link=link, keepalive=f"{IDLE_KEEPALIVE_S}s")
+    async with Stage.set(server, plan) as stage:
+        await stage.play("up")
+        await asyncio.sleep(SETTLE_S)
+        before = mark(server.pid)
+        await asyncio.sleep(IDLE_KEEPALIVE_S)
+        after = mark(server.pid)
+    return {"idle_share": (after.client_cpu_s - before.client_cpu_s) / (after.wall_s - before.wall_s)}
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ class Unit:
 
 
 CPU, TIME, DELAY = Unit(" s", 3), Unit(" s", 2), Unit(" ms", 2)
-SIZE, RATE, COUNT = Unit(" KB", 1), Unit("/s", 0), Unit("", 0)
+SIZE, RATE, COUNT, PERCENT = Unit(" KB", 1), Unit("/s", 0), Unit("", 0), Unit("%", 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ def plain(key: str) -> Value:
 
 def per(key: str, count: float) -> Value:
     return lambda result: result[key] / count
+
+
+def share(result: Result) -> float:
+    """Of one core, in percent."""
+    return 100 * result["idle_share"]
 
 
 def client_cpu(devices: int) -> Value:

@@ -16,8 +16,13 @@ Client = Callable[[Server, int], Awaitable[Result]]
 CLIENTS = {
     "keyturn": "fleet:publish_only",
     "keyturn-on-paho": "fleet:on_paho",
+    "keyturn-on-aiomqtt": "fleet:on_aiomqtt",
+    "keyturn-idle": "fleet:idle",
+    "keyturn-idle-on-paho": "fleet:idle_on_paho",
+    "keyturn-idle-on-aiomqtt": "fleet:idle_on_aiomqtt",
     "keyturn-tls": "fleet:over_tls",
     "keyturn-tls-on-paho": "fleet:over_tls_on_paho",
+    "keyturn-tls-on-aiomqtt": "fleet:over_tls_on_aiomqtt",
     "keyturn-usual": "fleet:usual",
     "keyturn-many": "fleet:many",
     "keyturn-reset-all": "fleet:reset_all",
