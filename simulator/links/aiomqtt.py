@@ -75,12 +75,12 @@ class AiomqttClient:
         self._call(self._subscribe(packet_id, topic_filter, qos))
 
     def say_goodbye(self, code: int) -> None:
-        """Leave aiomqtt's context in the next turn: what was asked for in this one goes out before."""
+        """Leave aiomqtt's context; what was asked for before goes out before, for its task was."""
         self._session.paho.goodbye = code
-        self._loop.call_soon(self._life.cancel)
+        self._life.cancel()
 
     def hang_up(self) -> None:
-        """Close the line in the next turn: this one may be inside a callback of paho."""
+        """Close the line in the next turn: inside a callback of its own paho would wait for itself."""
         self._loop.call_soon(self._drop)
 
     # -- tasks
@@ -89,7 +89,8 @@ class AiomqttClient:
         session, link = self._session, self._link
         try:
             async with session:
-                link.answered(session.answer)
+                if not link.has_ended:
+                    link.answered(session.answer)
                 async for said in session.messages:
                     self._heard(said)
         except aiomqtt.MqttError as error:
@@ -115,7 +116,7 @@ class AiomqttClient:
         await self._session.subscribe(topic_filter, qos)
 
     def _call(self, call: Coroutine[Any, Any, None]) -> None:
-        """Wait for what aiomqtt makes of it in a task, which begins before the next turn's callbacks."""
+        """Wait in a task for what aiomqtt makes of it."""
         task = self._loop.create_task(call)
         self._calls.add(task)
         task.add_done_callback(self._called)
@@ -132,12 +133,12 @@ class AiomqttClient:
         self._life.cancel()
 
     def _ended(self, life: "asyncio.Task[None]") -> None:
-        """However it came to that: nothing of aiomqtt stays behind."""
+        """Leave nothing of aiomqtt behind, however it came to that."""
         self._session.paho.drop()
         self._session.forget()
         for call in self._calls:
             call.cancel()
-        self._link.gone(self._session.reason)
+        self._link.gone(self._session.reason or "closed")
         with suppress(asyncio.CancelledError):
             life.result()
 

@@ -78,6 +78,7 @@ class Fleet(Strict):
 
     MQTT devices present a primary and a secondary secret. `fallback: profile` leaves their order to each profile.
     `clock_skew` is added to a device's clock.
+    `link` is the MQTT client inside its devices; a run takes few of them on aiomqtt.
     `security`: MQTT speaks in the clear (none) or over tls, LwM2M over DTLS (psk) or in the clear (none).
     LwM2M devices have one secret, the primary; in the clear they show none at all. Their registration is
     refreshed before its `lifetime` ends.

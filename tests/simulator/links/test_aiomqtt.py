@@ -1,22 +1,24 @@
 """What only the aiomqtt engine promises: what it needs of aiomqtt's inside is there, no thread, and nothing left."""
 
 import asyncio
+import gc
 import inspect
 import re
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import aiomqtt
 import paho.mqtt.client as mqtt
 import pytest
 
-from simulator.device.events import LinkLost
-from simulator.links.aiomqtt import AiomqttEngine, Here
+from simulator.device.events import LinkLost, Unreachable
+from simulator.links.aiomqtt import AiomqttClient, AiomqttEngine, Here
 from simulator.links.engines import engine_named
 from simulator.links.tamed_paho import TamedPaho
 from tests.support.link_bench import link_bench, messages, outbox_of
-from tests.support.mqtt_server import Peer, accepting
+from tests.support.mqtt_server import Peer, accepting, silent
 from tests.support.waiting import turns, until
 from wire.mqtt import PubAck, Publish, SubAck, Subscribe
 
@@ -116,3 +118,28 @@ async def test_aiomqtt_says_nothing_of_its_own(caplog: pytest.LogCaptureFixture)
     async with link_bench(AiomqttEngine, odd) as bench:
         assert isinstance(await bench.open(1, outbox_of(*messages(20))).owner.ended(), LinkLost)
     assert caplog.records == []
+
+
+async def test_error_that_came_together_with_the_end_is_missed_by_nobody() -> None:
+    """A future whose error nobody asks for tells the loop of it when it is freed."""
+    async with link_bench(AiomqttEngine, accepting) as bench:
+        one = bench.open()
+        await one.owner.accepted()
+        one.link._client._session._disconnected.set_exception(aiomqtt.MqttError("lost"))
+        one.link.cut("network down")
+        assert await one.owner.ended() == LinkLost(1, "network down")
+        del one
+        bench.opened.clear()
+        await turns()
+        gc.collect()
+
+
+async def test_task_that_was_cancelled_before_it_began_leaves_nothing_behind() -> None:
+    class Hasty(AiomqttEngine):
+        def client(self, *args: Any) -> AiomqttClient:
+            client = super().client(*args)
+            client._life.cancel()
+            return client
+
+    async with link_bench(Hasty, silent) as bench:
+        assert await bench.open(7).owner.ended() == Unreachable(7, "closed")

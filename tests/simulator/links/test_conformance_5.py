@@ -159,10 +159,11 @@ async def test_device_that_takes_only_small_packets_says_so_and_ends_on_a_larger
 async def test_nothing_counts_that_follows_a_violation(engine: EngineFactory) -> None:
     async def confused(peer: Peer) -> None:
         await peer.accept()
-        await peer.send(ConnAck(0), ConnAck(0), Publish("late", b"x"))
+        sent = await peer.take(Publish)
+        await peer.send(ConnAck(0), ConnAck(0), PubAck(sent.packet_id), Publish("late", b"x"))
         await peer.read_to_the_end()
 
     async with link_bench(engine, confused, options=OPTIONS) as bench:
-        link = bench.open(1)
+        link = bench.open(1, outbox_of(*messages(1)))
         assert await link.owner.ended() == LinkLost(1, "protocol error: a second CONNACK")
-        assert link.owner.told("arrived") == []
+        assert link.owner.told("arrived") == link.owner.told("acknowledged") == []

@@ -1,5 +1,6 @@
 """How every link engine ends links, and serves very many or none; see test_conformance for the rules."""
 
+import asyncio
 import errno
 import os
 import resource
@@ -10,11 +11,11 @@ import pytest
 
 from simulator.device.events import Accepted, LinkLost, Unreachable
 from simulator.links.link import LinkOptions
-from tests.support.link_bench import EngineFactory, link_bench, messages, outbox_of
+from tests.support.link_bench import EngineFactory, Opened, link_bench, messages, outbox_of
 from tests.support.mqtt_server import ClientGone, Peer, accepting, deaf, silent
 from tests.support.ports import unanswering_port
 from tests.support.waiting import turns, until
-from wire.mqtt import Connect, Disconnect, Publish
+from wire.mqtt import ConnAck, Connect, Disconnect, Publish
 
 IMPATIENT = LinkOptions(connect_timeout_s=0.1)
 
@@ -179,6 +180,30 @@ async def test_close_in_the_turn_of_messages_lets_them_go_out(engine: EngineFact
         one.close()
         await bench.server.peers[0].gone.wait()
     assert bench.server.peers[0].packets[1:] == [Publish("t", b""), Publish("t", b""), Disconnect()]
+
+
+@pytest.mark.parametrize("how", ["close", "cut"])
+async def test_nothing_is_told_between_an_end_and_its_event_whatever_comes_meanwhile(
+    engine: EngineFactory, how: str
+) -> None:
+    async def talkative(peer: Peer) -> None:
+        with suppress(ClientGone, ConnectionError):
+            await peer.take(Connect)
+            await peer.send(ConnAck(), *(Publish("t", b"") for _ in range(5)))
+
+    async with link_bench(engine, talkative) as bench:
+        for turn in range(40):
+            one = bench.open()
+            await turns(turn)
+            told: list[object] = []
+
+            def end(one: Opened = one, told: list[object] = told) -> None:
+                told.extend(one.owner.story)
+                one.close() if how == "close" else one.link.cut("network down")
+
+            asyncio.get_running_loop().call_soon(end)
+            await until(lambda: not bench.engine.open_links, "it has ended")
+            assert one.owner.story == (told if how == "close" else [*told, one.owner.terminal])
 
 
 # -- many and few

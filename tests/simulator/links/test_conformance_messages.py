@@ -163,6 +163,18 @@ async def test_downlink_on_which_the_device_closes_is_not_acknowledged(engine: E
     assert bench.server.peers[0].packets[1:] == [Disconnect()]
 
 
+async def test_cut_on_an_acknowledgement_keeps_the_rules(engine: EngineFactory) -> None:
+    async def acknowledging(peer: Peer) -> None:
+        await peer.accept()
+        await peer.send(PubAck((await peer.take(Publish)).packet_id), Publish("late", b""))
+
+    async with link_bench(engine, acknowledging) as bench:
+        one = bench.open(1, outbox_of(*messages(1)))
+        one.owner.message_acknowledged = lambda _message: one.link.cut("network down")  # type: ignore[method-assign]
+        assert await one.owner.ended() == LinkLost(1, "network down")
+        assert one.owner.told("arrived") == []
+
+
 @pytest.mark.parametrize("level", [4, 5])
 async def test_subscription_and_unacknowledged_message_reach_the_wire(engine: EngineFactory, level: int) -> None:
     async with link_bench(engine, accepting, options=LinkOptions(level=level)) as bench:
