@@ -1,8 +1,8 @@
-"""MQTT on aiomqtt (asyncio-mqtt, as it was called), for small fleets: the client of most devices written with asyncio.
+"""MQTT on aiomqtt, which was called asyncio-mqtt: for small fleets.
 
 A device lives as aiomqtt's documentation has it: one task connects and takes message after message, one waits for each
-acknowledgement, and aiomqtt's own sees to the keepalive. What it costs is what aiomqtt costs. Where aiomqtt breaks the
-rules of links, it is kept from it:
+acknowledgement, and aiomqtt's own sees to the keepalive. What it costs is what aiomqtt costs, but for a thread. Where
+aiomqtt breaks the rules of links, it is kept from it:
 
 * it dials in a thread, which leaves ghosts when it is given up: here its socket is connected already, and no thread is;
 * an end before CONNACK it does not notice, and an error in a callback leaves it connected: both end the attempt;
@@ -109,11 +109,13 @@ class AiomqttClient:
 
     async def _publish(self, number: int, topic: str, payload: bytes, qos: int, *, dup: bool = False) -> None:
         self._session.paho.number(number, dup=dup)
-        await self._session.publish(topic, payload, qos)
+        with suppress(aiomqtt.MqttError):  # the outbox keeps what was not acknowledged
+            await self._session.publish(topic, payload, qos)
 
     async def _subscribe(self, packet_id: int, topic_filter: str, qos: int) -> None:
         self._session.paho.number(packet_id)
-        await self._session.subscribe(topic_filter, qos)
+        with suppress(aiomqtt.MqttError):  # a SUBACK that does not come is no news of its own
+            await self._session.subscribe(topic_filter, qos)
 
     def _call(self, call: Coroutine[Any, Any, None]) -> None:
         """Wait in a task for what aiomqtt makes of it."""
@@ -123,7 +125,7 @@ class AiomqttClient:
 
     def _called(self, task: "asyncio.Task[None]") -> None:
         self._calls.discard(task)
-        with suppress(aiomqtt.MqttError, asyncio.CancelledError):  # the outbox keeps what was not acknowledged
+        with suppress(asyncio.CancelledError):
             task.result()
 
     # -- the end
@@ -164,7 +166,7 @@ class Here:
 class Session(aiomqtt.Client):
     """aiomqtt's client on a line, for one connection; `reason` is why it ended, once it has.
 
-    Of what aiomqtt keeps to itself it uses `_client`, `_loop`, `_queue`, `_connected`, `_disconnected`,
+    Of what aiomqtt keeps to itself it uses `_client`, `_loop`, `_queue`, `_connected`, `_disconnected`, `_misc_task`,
     `_client_connect` and the callbacks that stand below: a test of the shape of aiomqtt names them too.
     """
 
@@ -205,7 +207,9 @@ class Session(aiomqtt.Client):
         return self
 
     def forget(self) -> None:
-        """See to it that nobody asks for an error that was never asked for."""
+        """Leave no error that nobody asked for, and no circle to the collector."""
+        self._client.forget()
+        self._misc_task = None
         for future in (self._connected, self._disconnected):
             if not future.cancel() and not future.cancelled():
                 future.exception()

@@ -27,6 +27,11 @@ REASONS: dict[int, str] = {  # why paho gave up; what is missing here the line k
     ReasonCode.PROTOCOL_ERROR: "protocol error: a packet that paho cannot read",
 }
 
+CALLBACKS = (
+    *("on_connect", "on_disconnect", "on_subscribe", "on_unsubscribe", "on_message", "on_publish"),
+    *("on_socket_open", "on_socket_close", "on_socket_register_write", "on_socket_unregister_write"),
+)
+
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
@@ -104,6 +109,12 @@ class TamedPaho(mqtt.Client):
         """Close the line at once and tell nobody, whether paho has taken it yet or has given it up already."""
         self._sock_close()
         self.line.close()
+
+    def forget(self) -> None:
+        """Know nobody any more who could be told."""
+        self.user_data_set(None)
+        for name in CALLBACKS:
+            setattr(self, name, None)
 
     def why_it_ended(self, flags: mqtt.DisconnectFlags, code: PahoReason) -> str:
         if flags.is_disconnect_packet_from_server:

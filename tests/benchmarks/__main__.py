@@ -1,8 +1,8 @@
 """All figures of the MQTT side, ours and their neighbours': `python -m tests.benchmarks`.
 
 Every run has a fresh server and a fresh client, each in a process of its own, on loopback. Nothing is asserted about
-what is measured; but a run that does not come to its end ends the command, with exit code 1. mosquitto must be installed
-for the figures that it stands beside. Best is the best of all repetitions.
+what is measured; but a run that does not come to its end ends the command, with exit code 1. mosquitto must be
+installed for the figures that it stands beside. Best is the best of all repetitions.
 """
 
 import argparse

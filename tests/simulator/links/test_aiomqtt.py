@@ -14,13 +14,13 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from simulator.device.events import LinkLost, Unreachable
-from simulator.links.aiomqtt import AiomqttClient, AiomqttEngine, Here
+from simulator.links.aiomqtt import AiomqttClient, AiomqttEngine, Here, Session
 from simulator.links.engines import engine_named
 from simulator.links.tamed_paho import TamedPaho
 from tests.support.link_bench import link_bench, messages, outbox_of
-from tests.support.mqtt_server import Peer, accepting, silent
+from tests.support.mqtt_server import Peer, Script, accepting, silent
 from tests.support.waiting import turns, until
-from wire.mqtt import PubAck, Publish, SubAck, Subscribe
+from wire.mqtt import ConnAck, Connect, PubAck, Publish, SubAck, Subscribe
 
 CALLBACKS = {
     "_on_connect": "self client userdata flags reason_code properties",
@@ -48,6 +48,7 @@ async def test_aiomqtt_has_inside_what_the_link_takes_hold_of() -> None:
     assert type(client._client) is mqtt.Client
     assert client._loop is asyncio.get_running_loop()
     assert isinstance(client._queue, asyncio.Queue)
+    assert client._misc_task is None
     assert not client._connected.done()
     assert not client._disconnected.done()
     assert list(inspect.signature(client._client_connect).parameters) == []
@@ -143,3 +144,37 @@ async def test_task_that_was_cancelled_before_it_began_leaves_nothing_behind() -
 
     async with link_bench(Hasty, silent) as bench:
         assert await bench.open(7).owner.ended() == Unreachable(7, "closed")
+
+
+async def refusing(peer: Peer) -> None:
+    await peer.take(Connect)
+    await peer.send(ConnAck(4))
+
+
+async def finishing(peer: Peer) -> None:
+    await peer.accept()
+    peer.finish()
+
+
+def alive() -> set[int]:
+    return {id(one) for one in gc.get_objects() if isinstance(one, Session | TamedPaho)}
+
+
+@pytest.mark.parametrize("script", [accepting, refusing, finishing])
+async def test_link_that_ended_is_freed_without_the_collector(script: Script) -> None:
+    """It would come late: while a fleet runs, the collector hardly does."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        async with link_bench(AiomqttEngine, script) as bench:
+            bench.open(1, outbox_of(*messages(1)))
+            await until(lambda: bench.opened[0].owner.events, "an answer")
+            if script is accepting:
+                bench.opened[0].close()
+            await until(lambda: not bench.engine.open_links, "it has ended")
+            await turns()
+            bench.opened.clear()
+            assert alive() <= before
+    finally:
+        gc.enable()
