@@ -12,7 +12,7 @@ from simulator.suggestions import hint
 MOST_ON_AIOMQTT = 2_000
 WHY_NOT_MORE = (
     "each of them wakes up every second: 2000 idle ones take 4% of a core, 12 times what they take on native, "
-    "and a connect takes 2.4 times the CPU, a device 4 times the memory; use native or paho"
+    "and a connect takes 2.5 times the CPU, a device 4 times the memory; use native or paho"
 )
 """As measured by `python -m tests.benchmarks`, in one run with link: native."""
 

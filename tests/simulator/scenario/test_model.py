@@ -226,7 +226,7 @@ def test_two_thousand_devices_on_aiomqtt_are_taken_and_no_more() -> None:
     scenario(fleets={"meters": most, "valves": {"count": 9_000, "link": "paho"}})
     why = (
         "2001 devices on link aiomqtt, at most 2000 are taken: each of them wakes up every second: 2000 idle ones take "
-        "4% of a core, 12 times what they take on native, and a connect takes 2.4 times the CPU, a device 4 times the "
+        "4% of a core, 12 times what they take on native, and a connect takes 2.5 times the CPU, a device 4 times the "
         "memory; use native or paho"
     )
     assert problems(scenario, fleets={"meters": {**most, "count": 2_001}}) == [("fleets.meters.count", why)]
