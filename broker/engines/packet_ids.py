@@ -25,7 +25,7 @@ class PacketIds:
         """Take note of a PUBLISH of the broker's, and return what the client gets."""
         its_id = packet_id_of(frame)
         our_id = self._ours(its_id)
-        if our_id == its_id and self._downlinks.uses(its_id):
+        if our_id == its_id and (self._downlinks.uses(its_id) or its_id in self._renamed):
             our_id = self._downlinks.free_id()
             self._renamed[our_id] = its_id
         self.in_use.add(our_id)
