@@ -10,14 +10,16 @@ from collections.abc import Callable
 from wire.mqtt import Connect, Framer, PacketType, read_frame
 
 HIGH_WATER, LOW_WATER = 1 << 16, 1 << 14
+PATIENCE = 10
+"""How many turns of the loop the server may take to pass on a packet, before it gets the next one all the same."""
 LOOK_EVERY_S = 0.001
 
 
 class Connection(asyncio.Transport):
-    """What the protocol writes is read packet by packet, and no more than one in a turn of the loop.
+    """What the protocol writes is read packet by packet, as fast as the server passes them on, which it would not mind.
 
-    `is_settled` tells whether the server has passed on what it has read: only then, or `linger_s` later, does it learn
-    that the client says goodbye or is gone, with which it would forget the rest.
+    `is_settled` tells whether it has: only then, or `linger_s` later, does it learn that the client says goodbye or is
+    gone, with which it would forget the rest.
     """
 
     def __init__(self, protocol: asyncio.Protocol, linger_s: float) -> None:
@@ -104,7 +106,10 @@ class Connection(asyncio.Transport):
             self._protocol.data_received(data)
 
     async def _next_frame(self) -> None:
-        await asyncio.sleep(0)
+        for _ in range(PATIENCE):
+            await asyncio.sleep(0)  # what was read last has its own task
+            if self.is_settled():
+                break
         while not self._frames and not self._is_closing:
             self._news.clear()
             await self._news.wait()
@@ -119,7 +124,6 @@ class Connection(asyncio.Transport):
     async def _settle(self) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._linger_s
-        await asyncio.sleep(0)  # what was read last has its own task
         while not self.is_settled() and loop.time() < deadline:
             await asyncio.sleep(LOOK_EVERY_S)
 
