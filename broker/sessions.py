@@ -9,6 +9,7 @@ from typing import Protocol
 from broker.access.downlinks import Downlinks
 from broker.access.terms import Terms
 from broker.auth.registry import Slot
+from broker.journal import beginning
 from broker.presence import Presence
 from wire.mqtt import Disconnect, Packet, PubAck, PubComp, Publish, PubRec, PubRel, Subscribe, Unsubscribe
 
@@ -117,6 +118,11 @@ class Session:
     def has_system_topics(self) -> bool:
         """A ROMA device connects as its client id and has no `$oc` topics; an IoTDA device's client id is longer."""
         return self.client_id != self.device_id
+
+    @property
+    def journalled(self) -> dict[str, str]:
+        """What names it in the journal: a guest is no device."""
+        return {"client_id": beginning(self.client_id)} if self.slot is None else {"device": self.device_id}
 
     def send(self, packet: Packet) -> bool:
         """Send a packet in the client's MQTT version, unless the client takes none of that size [MQTT-3.1.2-24]."""

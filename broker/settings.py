@@ -24,6 +24,7 @@ class Settings:
     authority of our own, kept beside `db`.
     `engine` carries what devices say to each other. `policy` "iotda" offers what the cloud offers; "open" lets the
     engine offer all that it has, on any topic, and to guests: clients without a user name that claim to be no device.
+    It is for loopback alone.
     `engine_timeout_s` is how long an engine may take to answer for a session, `engine_dials` how many are dialled at
     a time.
 
@@ -114,6 +115,11 @@ class Settings:
             not self.is_open or self.engine.is_broker,
             "policy open lets the engine offer all that it has, which the builtin engine has not; "
             "expected an engine: amqtt, or the URL of a broker",
+        )
+        _require(
+            not (self.is_open and self.expose),
+            "policy open lets in whoever says that it is no device, and --expose lets strangers reach it; "
+            "expected only one of them",
         )
         self._check_callers()
         self._check_ranges()

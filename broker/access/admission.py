@@ -13,13 +13,13 @@ from broker.auth.credentials import parse_client_id
 from broker.auth.decision import Accepted, ConnectRequest, Policy, Reason, Refused, decide
 from broker.auth.registry import Registry
 from broker.engines.engine import Engine, NotReady, Ready
-from broker.engines.greeting import window_of
+from broker.engines.greeting import takes_will, window_of
 from broker.journal import beginning
 from broker.notes import Notes
 from broker.sessions import Ending, Session, Sessions
 from broker.settings import Settings
 from broker.stored import Loss, StoredStates
-from wire.mqtt import Connect, ReasonCode, Will
+from wire.mqtt import ConnAck, Connect, ReasonCode, Will
 
 BAD_VERSION, UNAVAILABLE = 1, 3
 
@@ -53,14 +53,17 @@ class Admission:
     def connect(self, link: Link, packet: Connect) -> None:
         terms = terms_of(packet)
         if self._is_guest(packet):
-            self._ask_engine(link, packet, terms, None)
+            if (refused := self._beyond_our_offer(packet, terms, None)) is not None:
+                self._refuse(link, packet.client_id, terms, refused)
+            else:
+                self._ask_engine(link, packet, terms, None)
             return
         request = ConnectRequest(
             packet.client_id, packet.username, packet.password, packet.keepalive, secure=link.is_secure
         )
         verdict = decide(self._registry, request, self._clock.utc(), self._policy)
         if isinstance(verdict, Accepted):
-            verdict = self._beyond_our_offer(packet, terms, verdict) or verdict
+            verdict = self._beyond_our_offer(packet, terms, verdict.device_id) or verdict
         if isinstance(verdict, Refused):
             self._refuse(link, packet.client_id, terms, verdict)
             return
@@ -105,10 +108,10 @@ class Admission:
 
     def _ask_engine(self, link: Link, packet: Connect, terms: Terms, verdict: Accepted | None) -> None:
         """Make the session and have the engine open it; no `verdict` makes it a guest's."""
-        settings, wanted_s = self._settings, session_expiry_s(packet)
-        kept = None
-        if verdict is not None and not packet.clean_session:
-            kept = self._stored.look_up(verdict.device_id)
+        kept, keep_s = None, session_expiry_s(packet)
+        if verdict is not None:
+            kept = None if packet.clean_session else self._stored.look_up(verdict.device_id)
+            keep_s = min(keep_s, self._settings.stored_state_limit_s)
         session = Session(
             device_id=packet.client_id if verdict is None else verdict.device_id,
             slot=None if verdict is None else verdict.slot,
@@ -119,7 +122,7 @@ class Admission:
             link=link,
             terms=terms,
             downlinks=kept or Downlinks(0, self._bounds),
-            keep_s=min(wanted_s, settings.stored_state_limit_s) if wanted_s else 0,
+            keep_s=keep_s,
         )
         link.hold(session)
         if verdict is not None:
@@ -129,14 +132,24 @@ class Admission:
     def _opened(self, link: Link, packet: Connect, session: Session, outcome: Ready | NotReady) -> None:
         """The engine has answered for a session that still waits for it."""
         if isinstance(outcome, NotReady):
-            self.abandon(session)
-            code = BAD_VERSION if outcome.reason is Reason.ENGINE_LACKS_VERSION else UNAVAILABLE
-            verdict = Refused(code, outcome.reason, None if session.slot is None else session.device_id)
-            self._refuse(link, packet.client_id, session.terms, verdict, outcome.detail)
-        elif session.slot is None:
+            self._give_back(link, session, outcome)
+            return
+        if session.slot is None:
             self._accept_guest(link, session, outcome)
         else:
             self._accept(link, packet, session, outcome)
+        if packet.will is not None and not takes_will(self._settings, packet.will):
+            self._drop_will(session, packet.will)
+
+    def _give_back(self, link: Link, session: Session, outcome: NotReady) -> None:
+        """The engine has not taken a session: why is between it and a guest, and nothing that a device could mend."""
+        self.abandon(session)
+        code = BAD_VERSION if outcome.reason is Reason.ENGINE_LACKS_VERSION else UNAVAILABLE
+        verdict, connack = Refused(code, outcome.reason, session.device_id), None
+        if session.slot is None:
+            connack = outcome.answer
+            verdict = Refused(code if connack is None else connack.code, outcome.reason)
+        self._refuse(link, session.client_id, session.terms, verdict, detail=outcome.detail, connack=connack)
 
     def _accept(self, link: Link, packet: Connect, session: Session, ready: Ready) -> None:
         settings, engine = self._settings, ready.answer
@@ -161,8 +174,6 @@ class Admission:
         session.downlinks.resume(window_of(session.terms, settings))
         self._delivery.resume(session)
         self._delivery.hand_over(session)
-        if packet.will is not None and not settings.is_open:
-            self._drop_will(session, packet.will)
 
     def _accept_guest(self, link: Link, session: Session, ready: Ready) -> None:
         """Let a guest in; that it is silent for too long is the engine's to see."""
@@ -174,11 +185,19 @@ class Admission:
         link.accept(math.inf, self._greeting.pass_on(session.terms, ready.answer))
 
     def _drop_will(self, session: Session, will: Will) -> None:
-        self._journal.write("dropped", device=session.device_id, topic=beginning(will.topic), reason="will_ignored")
+        self._journal.write("dropped", **session.journalled, topic=beginning(will.topic), reason="will_ignored")
 
     def _refuse(
-        self, link: Link, client_id: str | None, terms: Terms, verdict: Refused, detail: str | None = None
+        self,
+        link: Link,
+        client_id: str | None,
+        terms: Terms,
+        verdict: Refused,
+        *,
+        detail: str | None = None,
+        connack: ConnAck | None = None,
     ) -> None:
+        """Answer with the `connack` of the engine, if there is one, or with our own."""
         code = code_for(terms, verdict.code)
         self._statistics.refused[verdict.reason.value] += 1
         self._journal.write(
@@ -191,19 +210,24 @@ class Admission:
             **({} if verdict.secret_was_right is None else {"secret_was_right": verdict.secret_was_right}),
             **({} if detail is None else {"detail": detail}),
         )
-        link.refuse(refusal(terms, code, verdict.reason, self._settings))
+        if connack is None:
+            link.refuse(refusal(terms, code, verdict.reason, self._settings))
+        else:
+            link.refuse(connack.encode(terms.level))
 
-    def _beyond_our_offer(self, packet: Connect, terms: Terms, verdict: Accepted) -> Refused | None:
+    def _beyond_our_offer(self, packet: Connect, terms: Terms, device_id: str | None) -> Refused | None:
         """Refuse what a client of MQTT 5 must not be let in with; earlier versions cannot be told, and are not."""
-        if packet.level < 5 or self._settings.is_open:
+        if packet.level < 5:
             return None
-        will, device_id = packet.will, verdict.device_id
+        if packet.properties.authentication_method is not None:  # 5.0 §4.12; not even an engine is asked: it may go on
+            return Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, Reason.AUTHENTICATION_METHOD, device_id)
+        if self._settings.is_open:
+            return None
+        will = packet.will
         if will is not None and will.retain:  # [MQTT-3.2.2-13]
             return Refused(ReasonCode.RETAIN_NOT_SUPPORTED, Reason.WILL_NOT_SUPPORTED, device_id)
         if will is not None and will.qos > 1:  # [MQTT-3.2.2-12]
             return Refused(ReasonCode.QOS_NOT_SUPPORTED, Reason.WILL_NOT_SUPPORTED, device_id)
-        if packet.properties.authentication_method is not None:  # 5.0 §4.12
-            return Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, Reason.AUTHENTICATION_METHOD, device_id)
         if terms.maximum_packet_size < self._greeting.longest:
             return Refused(ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR, Reason.PACKET_SIZE_TOO_SMALL, device_id)
         return None

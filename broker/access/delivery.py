@@ -134,7 +134,7 @@ class Delivery:
         """Send what a client waits for; it may be as long as the request, and more than the client takes."""
         if not session.send(packet):
             self._statistics.dropped_too_large += 1
-            self._journal.write("dropped", device=session.device_id, packet=packet.KIND.name, reason=TOO_LARGE)
+            self._journal.write("dropped", **session.journalled, packet=packet.KIND.name, reason=TOO_LARGE)
 
     def _wait(self, device_id: str, downlinks: Downlinks, message: Message) -> None:
         for lost in downlinks.offer(message):

@@ -4,12 +4,13 @@ It owns the device's `$oc` topics and leaves the custom topics to the engine; th
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from broker.access.admission import Admission
 from broker.access.connection import Request
 from broker.access.delivery import Delivery
 from broker.access.link import Link
-from broker.access.topics import Realm, realm
+from broker.access.topics import Realm, is_platforms, realm
 from broker.access.uplinks import Uplinks
 from broker.journal import Journal, beginning
 from broker.sessions import Ending, Session
@@ -120,21 +121,26 @@ class Gate:
             message = "a session expiry interval in DISCONNECT after none in CONNECT"
             link.cut(Ending.PROTOCOL_ERROR, ProtocolError(message, ReasonCode.PROTOCOL_ERROR))
             return
-        if wanted_s is not None:
+        if wanted_s is not None and session.slot is not None:
             session.keep_s = min(wanted_s, self._settings.stored_state_limit_s)
+            packet = replace(packet, properties=replace(packet.properties, session_expiry_interval=session.keep_s))
         session.engine.disconnect(packet)
         link.cut(Ending.CLIENT_DISCONNECT)
 
     def _publish(self, session: Session, packet: Publish) -> None:
         self._statistics.messages += 1
         found = self._realm(session, packet.topic)
+        if found is not Realm.CUSTOM:
+            _check_publish(packet)
         if packet.retain and not (self._settings.is_open and found is Realm.CUSTOM):
             self._drop(session, packet.topic, "retain_ignored")
         match found:
             case Realm.CUSTOM:
                 session.engine.publish(session, packet)
             case Realm.SYSTEM:
-                self._take_uplink(session, packet)
+                self._uplinks.take(session, packet)
+                if packet.qos:
+                    session.send(PubAck(packet.packet_id))
             case Realm.FOREIGN:
                 self._drop_foreign(session, packet.topic, "foreign_publish")
                 if self._settings.strict_topics:
@@ -142,18 +148,11 @@ class Gate:
                 if packet.qos:
                     session.send(PubAck(packet.packet_id, ReasonCode.NOT_AUTHORIZED))
 
-    def _take_uplink(self, session: Session, packet: Publish) -> None:
-        """Take what a device says to the platform; whatever engine there is, QoS 2 and aliases are not offered here."""
-        if packet.qos > MAX_QOS:
-            raise ProtocolError("QoS 2 is not offered on $oc topics", ReasonCode.QOS_NOT_SUPPORTED)
-        if packet.properties.topic_alias is not None:
-            raise ProtocolError("topic aliases are not offered on $oc topics", ReasonCode.TOPIC_ALIAS_INVALID)
-        self._uplinks.take(session, packet)
-        if packet.qos:
-            session.send(PubAck(packet.packet_id))
-
     def _subscribe(self, session: Session, packet: Subscribe) -> None:
         codes = tuple(self._grant(session, wanted, qos) for wanted, qos in packet.filters)
+        if packet.properties.subscription_identifier and any(code is not None for code in codes):
+            message = "subscription identifiers are not offered on $oc topics"
+            raise ProtocolError(message, ReasonCode.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED)
         if self._settings.strict_topics and any(code is not None and code >= FAILURE for code in codes):
             session.link.cut(Ending.TOPIC_POLICY)
             return
@@ -181,15 +180,25 @@ class Gate:
         return ReasonCode.SUCCESS if was_there else ReasonCode.NO_SUBSCRIPTION_EXISTED
 
     def _realm(self, session: Session, topic: str) -> Realm:
-        """Tell where a topic belongs for this session; an open gate knows no foreign topics."""
+        """Tell where a topic belongs for this session; to an open gate only the `$oc` topics of others are foreign."""
         found = realm(session.device_id, topic)
         if found is Realm.SYSTEM and not session.has_system_topics:
             found = Realm.FOREIGN
-        return Realm.CUSTOM if found is Realm.FOREIGN and self._settings.is_open else found
+        if found is Realm.FOREIGN and self._settings.is_open and not is_platforms(topic):
+            return Realm.CUSTOM
+        return found
 
     def _drop_foreign(self, session: Session, topic: str, reason: str) -> None:
         self._statistics.dropped_foreign += 1
         self._drop(session, topic, reason)
 
     def _drop(self, session: Session, topic: str, reason: str) -> None:
-        self._journal.write("dropped", device=session.device_id, topic=beginning(topic), reason=reason)
+        self._journal.write("dropped", **session.journalled, topic=beginning(topic), reason=reason)
+
+
+def _check_publish(packet: Publish) -> None:
+    """Refuse what the platform does not offer on `$oc` topics, however much the engine behind it does."""
+    if packet.qos > MAX_QOS:
+        raise ProtocolError("QoS 2 is not offered on $oc topics", ReasonCode.QOS_NOT_SUPPORTED)
+    if packet.properties.topic_alias is not None:
+        raise ProtocolError("topic aliases are not offered on $oc topics", ReasonCode.TOPIC_ALIAS_INVALID)

@@ -23,6 +23,13 @@ def realm(device_id: str, topic: str) -> Realm:
     return Realm.FOREIGN
 
 
+def is_platforms(topic: str) -> bool:
+    """Tell whether a topic name or filter, shared or not, is among the `$oc` topics of whichever device."""
+    if topic.startswith("$share/"):
+        topic = topic.removeprefix("$share/").partition("/")[2]
+    return topic == "$oc" or topic.startswith("$oc/")
+
+
 class Exchange(StrEnum):
     """What the platform asks and a device answers, by the levels of both topics."""
 

@@ -18,10 +18,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class NotReady:
-    """The engine could not be had, or would not have the session."""
+    """The engine could not be had, or would not have the session; then `answer` is its own CONNACK."""
 
     reason: Reason
     detail: str
+    answer: ConnAck | None = None
 
 
 Opened = Callable[[Ready | NotReady], None]

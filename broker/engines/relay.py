@@ -85,9 +85,11 @@ class Relay:
 
     def answered(self, upstream: Upstream, outcome: Ready | NotReady) -> None:
         opened = self._opened.pop(upstream)
+        session = upstream.session
         if isinstance(outcome, Ready):
-            keep = self._kept.add if upstream.session.keep_s else self._kept.discard
-            keep(upstream.session.device_id)
+            if session.slot is not None:  # what a guest leaves behind is between it and the broker
+                keep = self._kept.add if session.keep_s else self._kept.discard
+                keep(session.device_id)
             self._tell(None)
         elif outcome.reason is Reason.ENGINE_UNAVAILABLE:
             self._tell(outcome.detail)

@@ -254,7 +254,7 @@ class Upstream(asyncio.Protocol):
             self._relay.answered(self, Ready(answer))
             return
         reason = Reason.ENGINE_LACKS_VERSION if answer.code in UNSUPPORTED_VERSION else Reason.ENGINE_REFUSED
-        self._relay.answered(self, NotReady(reason, f"CONNACK {answer.code:#04x}"))
+        self._relay.answered(self, NotReady(reason, f"CONNACK {answer.code:#04x}", answer))
 
     def _take_suback(self, packet: SubAck) -> None:
         """Answer a SUBSCRIBE with our codes and the broker's, in the order of its filters."""

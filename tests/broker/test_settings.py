@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from broker.engines.address import EngineAddress
 from broker.errors import SettingsError
 from broker.settings import Settings
 
@@ -21,6 +22,15 @@ def test_other_addresses_need_expose_and_a_token(host: str) -> None:
         Settings(host=host, expose=True)
     assert Settings(host=host, expose=True, token="t").expose
     assert Settings(host=host, expose=True, access_key="a", secret_key="s").expose
+
+
+def test_open_policy_is_for_loopback_and_for_an_engine_that_offers_more() -> None:
+    broker = EngineAddress.parse("mqtt://127.0.0.1")
+    assert Settings(engine=broker, policy="open").is_open
+    with pytest.raises(SettingsError, match="lets in whoever says that it is no device, and --expose lets strangers"):
+        Settings(host="0.0.0.0", engine=broker, policy="open", expose=True, token="t")
+    with pytest.raises(SettingsError, match="expected an engine"):
+        Settings(policy="open")
 
 
 @pytest.mark.parametrize(

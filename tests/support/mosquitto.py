@@ -27,7 +27,7 @@ def program(name: str) -> str:
 class Mosquitto:
     """One broker that can be stopped and started again on the same port. `users` None lets everybody in.
 
-    `lines` are the listener's own: what it needs for TLS.
+    `lines` are added: what the listener needs for TLS, or what is to be other than usual.
     """
 
     def __init__(self, folder: Path, users: Mapping[str, str] | None = None, lines: Sequence[str] = ()) -> None:
@@ -40,10 +40,10 @@ class Mosquitto:
         config = [
             ourselves,
             f"listener {self.port} 127.0.0.1",
-            *lines,
             "persistence false",
             "log_dest stderr",
             *QUEUE,
+            *lines,
         ]
         self._config.write_text("\n".join([*config, *access, ""]), encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.access.topics import Exchange, Realm, answered_request, is_event, realm, request_topic
+from broker.access.topics import Exchange, Realm, answered_request, is_event, is_platforms, realm, request_topic
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,13 @@ def test_answer_to_what_is_never_asked_is_none() -> None:
 def test_events_are_told_on_one_topic_only() -> None:
     assert is_event("d1", "$oc/devices/d1/sys/events/up")
     assert not is_event("d1", "$oc/devices/d1/user/sys/events/up")
+
+
+@pytest.mark.parametrize("topic", ["$oc", "$oc/devices/d1/sys/messages/up", "$oc/#", "$share/group/$oc/devices/+/#"])
+def test_topics_of_every_device_are_the_platforms(topic: str) -> None:
+    assert is_platforms(topic)
+
+
+@pytest.mark.parametrize("topic", ["", "a", "oc/$oc", "$ocean", "$SYS/a", "#", "$share/$oc/a", "$share/$oc", "$share"])
+def test_other_topics_are_not_the_platforms(topic: str) -> None:
+    assert not is_platforms(topic)
