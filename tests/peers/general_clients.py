@@ -218,7 +218,13 @@ async def answered(client: GeneralClient, *packets: Publish) -> None:
 
 
 def normalised(one: Packet | str) -> Packet | str:
-    """A client id that the broker made up is another one every time; the gate has its own words for a breach."""
+    """Take out what is not the same every time.
+
+    A client id that the broker made up; the second in which the rest of a message's time is told. For a breach of the
+    protocol the gate has its own words.
+    """
+    if isinstance(one, Publish) and (left_s := one.properties.message_expiry_interval):
+        return replace(one, properties=replace(one.properties, message_expiry_interval=-(-left_s // 10) * 10))
     if isinstance(one, ConnAck) and one.properties.assigned_client_identifier:
         return replace(one, properties=replace(one.properties, assigned_client_identifier="assigned"))
     if isinstance(one, ConnAck | Disconnect) and one.properties.reason_string:

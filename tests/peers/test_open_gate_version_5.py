@@ -66,7 +66,6 @@ async def test_message_expires_while_it_waits(tmp_path: Path) -> None:
         receiver = await scene.login("receiver", **scene.keeping())
         first, second = await receiver.nothing_more()
         assert 590 < first.properties.message_expiry_interval < 600
-        receiver.seen.remove(first)  # what is left of its time is not the same to the second
         assert (first.payload, second.payload) == (b"2", b"3")
 
     await same_to_all(tmp_path, script, 5)
