@@ -19,7 +19,7 @@ from broker import VERSION
 from broker.complaints import complain
 from broker.engines.address import EngineAddress
 from broker.errors import SettingsError, StoreError
-from broker.flags import ENGINE_PASSWORD_VARIABLE, SECRET_KEY_VARIABLE, parser
+from broker.flags import ENGINE_PASSWORD_VARIABLE, HOOK_VARIABLES, SECRET_KEY_VARIABLE, parser
 from broker.server import Platform
 from broker.settings import Settings
 
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "keyturn serve") ->
     parent_pipe = flags.pop("parent_pipe")
     if flags["access_key"] is not None and flags["secret_key"] is None:
         flags["secret_key"] = os.environ.get(SECRET_KEY_VARIABLE)
+    if flags["hook"] is not None:
+        flags |= {name: flags.get(name) or os.environ.get(variable) for name, variable in HOOK_VARIABLES.items()}
     try:
         password, ca = os.environ.get(ENGINE_PASSWORD_VARIABLE), flags.pop("engine_ca")
         flags["engine"] = EngineAddress.parse(flags["engine"], password, ca)

@@ -84,9 +84,9 @@ class Commands:
     ) -> Answer:
         if self._registry.get(device_id) is None:
             raise UnknownDevice(device_id)
-        session = self._sessions.get(device_id)
+        session = self._sessions.reachable(device_id)
         if session is None:
-            raise DeviceOffline(f"device {device_id!r} is not online")
+            raise self._sessions.unreachable(device_id)
         payload = _encoded(body)
         request_id = next(self._ids)
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from broker.settings import HOOKS
+
 SECRET_KEY_VARIABLE = "KEYTURN_SECRET_KEY"
 ENGINE_PASSWORD_VARIABLE = "KEYTURN_ENGINE_PASSWORD"
+HOOK_VARIABLES = {"engine_password": ENGINE_PASSWORD_VARIABLE, "hook_token": "KEYTURN_HOOK_TOKEN"}
 
 Add = Callable[..., Any]
 
@@ -15,6 +18,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog=prog, description="The local platform.")
     _add_ports(made.add_argument)
     _add_engine(made.add_argument)
+    _add_hook(made.add_argument)
     _add_storage(made.add_argument)
     _add_callers(made.add_argument)
     _add_rules(made.add_argument)
@@ -48,6 +52,18 @@ def _add_engine(add: Add) -> None:
         default="iotda",
         help="open: an engine offers all that it has, on every topic, and to clients that claim to be no device",
     )
+
+
+def _add_hook(add: Add) -> None:
+    add("--hook", choices=HOOKS, help="another broker takes devices too, asks us about them, and is told whom to cut")
+    add(
+        "--engine-api",
+        metavar="URL",
+        help=f"its management API, http://user@host:port; the password is that of {HOOK_VARIABLES['engine_password']}",
+    )
+    add("--hook-token", help=f"it must show this when it asks; without it that of {HOOK_VARIABLES['hook_token']}")
+    add("--engine-secure", action="store_true", help="it takes devices over TLS alone")
+    add("--engine-poll-s", type=float, default=2.0, metavar="S", help="how often its connections are looked up")
 
 
 def _add_storage(add: Add) -> None:

@@ -114,7 +114,7 @@ class Messages:
         return self._stored.mailboxes.get(device_id) or Mailbox()
 
     def _place(self, device_id: str, mailbox: Mailbox, one: DeviceMessage) -> None:
-        session = self._sessions.get(device_id)
+        session = self._sessions.reachable(device_id)
         if session is None and one.expires_at == one.created_at:
             one.finish(Status.FAILED, one.created_at, Failure.OFFLINE)
         if session is not None and self._delivery.subscribed_qos(session, one.message.topic) is None:
@@ -148,11 +148,11 @@ class Messages:
         self._journal.write("downlink", device=device_id, **({} if seq is None else {"seq": seq}), **more)
 
     def _qos(self, device_id: str, topic: str, asked: int) -> int:
-        session = self._sessions.get(device_id)
+        session = self._sessions.reachable(device_id)
         if session is not None:
             return asked if session.keep_s else min(asked, session.downlinks.granted_qos(topic))
         if self._stored.get(device_id) is None:
-            raise DeviceOffline(f"device {device_id!r} is not online and has no stored state")
+            raise DeviceOffline(f"{self._sessions.unreachable(device_id)}, and has no stored state")
         if not asked:
             raise DeviceOffline(f"device {device_id!r} is not online, and QoS 0 does not wait")
         return asked

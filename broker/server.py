@@ -113,7 +113,7 @@ class Platform:
         )
         turns = Turns(asyncio.get_running_loop(), ground.journal)
         services, gate, engine = self._connect(ground, pushes, turns, tasks)
-        await self._serve_http(opening, services, http_socket)
+        await self._serve_http(opening, services, tasks, http_socket)
         opening.callback(ground.journal.end_following)
         await engine.start()
         opening.push_async_callback(engine.stop)
@@ -237,8 +237,21 @@ class Platform:
             self.more_ports["coaps"] = await lwm2m.serve_secure(settings.host, settings.coaps_port)
         lwm2m.sweep_every(settings.sweep_s)
 
-    async def _serve_http(self, opening: AsyncExitStack, services: Services, listening: socket.socket) -> None:
-        http = HttpServer(app.build(services), services.ids)
+    async def _serve_http(
+        self, opening: AsyncExitStack, services: Services, tasks: asyncio.TaskGroup, listening: socket.socket
+    ) -> None:
+        served = app.build(services)
+        if self.settings.hook is not None:
+            from broker.hooks.remote_sessions import Premises
+            from broker.hooks.service import HookService  # slow to import, and only hook mode needs it
+
+            registry, sessions, journal = services.registry, services.sessions, services.journal
+            premises = Premises(registry, sessions, journal, services.statistics, services.clock, tasks)
+            hook = HookService(self.settings, premises)
+            opening.push_async_callback(hook.stop)
+            hook.start()
+            served = hook.in_front_of(served)
+        http = HttpServer(served, services.ids)
         await http.start(listening)
         opening.push_async_callback(http.stop, self.settings.stop_grace_s)
 

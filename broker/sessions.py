@@ -9,6 +9,7 @@ from typing import Protocol
 from broker.access.downlinks import Downlinks
 from broker.access.terms import Terms
 from broker.auth.registry import Slot
+from broker.errors import DeviceOffline
 from broker.journal import beginning
 from broker.presence import Presence
 from wire.mqtt import Disconnect, Packet, PubAck, PubComp, Publish, PubRec, PubRel, Subscribe, Unsubscribe
@@ -92,7 +93,8 @@ class Session:
     """An accepted connection of a device; its state is kept for `keep_s` when it ends, 0 = not at all.
 
     It `is_open` once the engine is ready for it and its client is told so. A guest, let in without being a device,
-    has its client id for a device id, and no slot.
+    has its client id for a device id, and no slot. `via` names the broker that holds the connection where that is not
+    us: nothing can be sent to the device then.
     """
 
     device_id: str
@@ -107,6 +109,7 @@ class Session:
     keep_s: int = 0
     line: Line | None = field(default=None, repr=False)
     is_open: bool = False
+    via: str | None = None
 
     @property
     def engine(self) -> Line:
@@ -164,6 +167,18 @@ class Sessions:
     def get(self, device_id: str) -> Session | None:
         return self._live.get(device_id)
 
+    def reachable(self, device_id: str) -> Session | None:
+        """Return the device's session if messages can be sent over it."""
+        session = self._live.get(device_id)
+        return session if session is not None and session.via is None else None
+
+    def unreachable(self, device_id: str) -> DeviceOffline:
+        """Return the error that says why nothing can be sent to a device."""
+        session = self._live.get(device_id)
+        if session is None:
+            return DeviceOffline(f"device {device_id!r} is not online")
+        return DeviceOffline(f"device {device_id!r} is connected to {session.via}, where it cannot be sent anything")
+
     def expect(self, session: Session) -> None:
         """Its CONNECT was judged, and the engine is asked: until it is attached it can only be cut."""
         self._arriving[session.device_id] = session
@@ -196,7 +211,7 @@ class Sessions:
         return True
 
     def cut(self, device_id: str, ending: Ending) -> bool:
-        """Cut the device's session, and one that arrives; tells whether there was one."""
+        """Cut the device's session, and one that arrives; tells whether it is over: at another broker it is not yet."""
         arriving = self._arriving.get(device_id)
         if arriving is not None:
             arriving.link.cut(ending)
@@ -204,4 +219,4 @@ class Sessions:
         if session is None:
             return False
         session.link.cut(ending)
-        return True
+        return session.via is None

@@ -10,7 +10,9 @@ from broker.auth.plain_login import LONGEST_PASSWORD, LoginRules
 from broker.auth.signature import AccessKey
 from broker.engines.address import BUILTIN, EngineAddress
 from broker.errors import SettingsError
+from broker.hooks.engine import parse_address
 
+HOOKS = ("rabbitmq", "emqx")
 MAX_PAYLOAD = 1 << 20
 PUBLISH_HEADER = 2 + 65_535 + 2
 KEY_ID = re.compile(r"[!-+\-.0-~]+")
@@ -35,6 +37,10 @@ class Settings:
     `stored_state_limit_s` bounds how long the state of a device that is away is kept, whatever it asked for; 0 keeps
     none. `keepalive_factor` times its keep alive is how long a client may be silent.
     `answer_timeout_s` is how long a caller of the vendor's commands and properties waits for a device.
+    `hook` names the broker, rabbitmq or emqx, that takes devices too and asks us about them; `engine_api` is the URL of
+    its management API with the user name, `hook_token` what it must show. `engine_secure` says that it takes devices
+    over TLS alone. Its connections are compared with our sessions every `engine_poll_s`, and one that we have allowed
+    may be unknown there for `engine_settle_s`.
     The `push_` settings hold for each receiver of status pushes; `push_backoff_s` is the waits before the attempts
     after the first.
 
@@ -61,6 +67,15 @@ class Settings:
     secret_key: str | None = field(default=None, repr=False)
     project_id: str | None = None
     instance_id: str | None = None
+
+    hook: str | None = None
+    engine_api: str | None = field(default=None, repr=False)
+    engine_password: str | None = field(default=None, repr=False)
+    hook_token: str | None = field(default=None, repr=False)
+    engine_secure: bool = False
+    engine_poll_s: float = 2.0
+    engine_settle_s: float = 6.0
+    management_timeout_s: float = 5.0
 
     roma_shortest_password: int = 16
     roma_strict_user_names: bool = False
@@ -122,6 +137,7 @@ class Settings:
             "expected only one of them",
         )
         self._check_callers()
+        self._check_hook()
         self._check_ranges()
 
     @property
@@ -162,12 +178,32 @@ class Settings:
             "--expose needs --token or --access-key, so that strangers cannot reset secrets",
         )
 
+    def _check_hook(self) -> None:
+        if self.hook is None:
+            _require(self.engine_api is None and self.hook_token is None, "engine_api and hook_token are for a hook")
+            return
+        _require(self.hook in HOOKS, f"hook is {self.hook!r}, expected {' or '.join(HOOKS)}")
+        _require(self.engine_api is not None, "hook: expected engine_api, the URL of the broker's management API")
+        parse_address(self.engine_api or "", self.engine_password)
+        _require(
+            self.hook_token != "" and (self.hook_token is not None or (self.token is None and self.key is None)),
+            "hook_token: expected one where the callers of the HTTP API have to show something",
+        )
+
     def _check_ranges(self) -> None:
         for name in ("sign_window_hours", "keepalive_range_s"):
             low, high = getattr(self, name)
             _require(low <= high, f"{name} is {low},{high}, expected the lower bound first")
         seconds = ("connect_timeout_s", "linger_s", "stuck_s", "sweep_s", "answer_timeout_s", "busy_timeout_s")
-        for name in (*seconds, "stop_grace_s", "push_timeout_s", "engine_timeout_s"):
+        for name in (
+            *seconds,
+            "stop_grace_s",
+            "push_timeout_s",
+            "engine_timeout_s",
+            "engine_poll_s",
+            "engine_settle_s",
+            "management_timeout_s",
+        ):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected more than 0 seconds")
         for name in ("receive_maximum", "inflight_window"):

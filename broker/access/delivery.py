@@ -57,7 +57,7 @@ class Delivery:
 
     def to_device(self, device_id: str, message: Message, qos: int) -> Fate:
         """Deliver to a device wherever it is; QoS 0 does not wait for one that is away."""
-        session = self._sessions.get(device_id)
+        session = self._sessions.reachable(device_id)
         if session is not None:
             return self.to_session(session, message, qos)
         state = self._stored.get(device_id) if qos else None

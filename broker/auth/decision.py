@@ -42,16 +42,21 @@ class Reason(StrEnum):
     ENGINE_REFUSED = "engine_refused"
     ENGINE_LACKS_VERSION = "engine_lacks_version"
     INTERNAL_ERROR = "internal_error"
+    MALFORMED_CALL = "malformed_call"
+    UNKNOWN_CALLER = "unknown_caller"
 
 
 @record
 class ConnectRequest:
-    """What a CONNECT says; `secure` tells whether it came over an encrypted port."""
+    """What a CONNECT says; `secure` tells whether it came over an encrypted port.
+
+    A keep alive of None is one that we are not told, and do not judge.
+    """
 
     client_id: str
     username: str | None
     password: bytes | None = field(repr=False)
-    keepalive: int
+    keepalive: int | None
     secure: bool = False
 
 
@@ -62,7 +67,9 @@ class Policy:
     sign_window_hours: tuple[int, int] = (-1, 1)
     keepalive_range_s: tuple[int, int] = (30, 1200)
 
-    def allows(self, keepalive: int) -> bool:
+    def allows(self, keepalive: int | None) -> bool:
+        if keepalive is None:
+            return True
         shortest, longest = self.keepalive_range_s
         return shortest <= keepalive <= longest
 
@@ -101,6 +108,15 @@ def decide(registry: Registry, request: ConnectRequest, utc: datetime, policy: P
     if not isinstance(device, Device):
         return Refused(BAD_CREDENTIALS, device, identity.name)
     return _judge(device, identity, request, utc, policy)
+
+
+def device_of(registry: Registry, client_id: str) -> str | None:
+    """Return the id of the device that a client id is of, whoever presents it; None if it is no device's."""
+    identity = parse_client_id(client_id)
+    if identity is None:
+        return client_id if registry.roma.with_client_id(client_id) is not None else None
+    device = _find(registry, identity)
+    return device.device_id if isinstance(device, Device) else None
 
 
 def _decide_plain(registry: RomaRegistry, request: ConnectRequest, policy: Policy) -> Accepted | Refused:

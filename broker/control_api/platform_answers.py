@@ -51,6 +51,8 @@ class ShownStatistics(Statistics):
 
 
 class ShownSession(BaseModel):
+    """`via` names the broker that holds the connection, if it is not us; we are not told its MQTT version."""
+
     device_id: str
     slot: Slot
     secret_version: int
@@ -58,7 +60,8 @@ class ShownSession(BaseModel):
     connected_at: datetime
     client_id: str
     peer: str
-    mqtt: Literal["3.1", "3.1.1", "5"]
+    mqtt: Literal["3.1", "3.1.1", "5"] | None
+    via: str | None
 
 
 class SessionList(BaseModel):
@@ -109,5 +112,6 @@ def shown_session(services: Services, session: Session) -> dict[str, object]:
         "connected_at": session.connected_at.isoformat(),
         "client_id": session.client_id,
         "peer": session.peer,
-        "mqtt": VERSIONS[session.terms.level],
+        "mqtt": VERSIONS[session.terms.level] if session.via is None else None,
+        "via": session.via,
     }

@@ -19,7 +19,6 @@ PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Not the one on the path: that one becomes another user, and may have 1,024 files open."""
 
 PLUGINS = ("rabbitmq_mqtt", "rabbitmq_management", "rabbitmq_auth_backend_http")
-NEEDED = (*PLUGINS, "rabbitmq_management_agent", "rabbitmq_web_dispatch")
 START_WITHIN_S = 90.0
 LOOK_EVERY_S = 0.05
 
@@ -114,22 +113,8 @@ class RabbitMq:
             "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
             "RABBITMQ_NODENAME": f"keyturn{self._names_port}@localhost",
             "RABBITMQ_PID_FILE": str(self._folder / "pid"),
-            "RABBITMQ_PLUGINS_DIR": str(self._only_the_needed_plugins()),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback} -start_epmd false",
         }
-
-    def _only_the_needed_plugins(self) -> Path:
-        """Make a folder of them: a node looks through all that are there, several times, and starts twice as slowly."""
-        needed = self._folder / "plugins"
-        if needed.exists():
-            return needed
-        needed.mkdir()
-        (installed,) = (PROGRAM.parent.parent / "lib").glob("rabbitmq_server-*/plugins")
-        for one in installed.iterdir():
-            name = one.name.rpartition("-")[0]
-            if one.is_dir() and (not name.startswith("rabbitmq_") or name in NEEDED):
-                (needed / one.name).symlink_to(one)
-        return needed
 
     def _serves(self) -> bool:
         login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()

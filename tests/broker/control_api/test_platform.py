@@ -49,6 +49,7 @@ async def test_sessions_are_listed_whole_or_one(tmp_path: Path) -> None:
                         "client_id": "d1_0_0_2026112119",
                         "peer": f"{host}:{port}",
                         "mqtt": "3.1.1",
+                        "via": None,
                     }
                 ],
             }
