@@ -45,6 +45,9 @@ PURE = (
     "simulator.links.lwm2m.power",
     "simulator.signer",
     "broker.auth",
+    "broker.hooks.calls",
+    "broker.hooks.engine",
+    "broker.hooks.rules",
 )
 IMPURE = (
     "asyncio",

@@ -76,6 +76,8 @@ def parse_address(url: str, password: str | None) -> Address:
     found = password if parts.password is None else unquote(parts.password)
     if not found:
         raise SettingsError("engine_api: expected a password, in the URL or as engine_password")
+    if ":" in unquote(parts.username):
+        raise SettingsError("engine_api: expected a user name without a colon")
     shown = f"[{host}]" if ":" in host else host
     place = shown if port is None else f"{shown}:{port}"
     return Address(f"{parts.scheme}://{place}{parts.path.rstrip('/')}", unquote(parts.username), found)

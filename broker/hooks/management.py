@@ -25,10 +25,12 @@ class Management:
     def __init__(self, address: Address, timeout_s: float) -> None:
         self._base = address.base
         self._session = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(address.user, address.password, "utf-8"),
             connector=aiohttp.TCPConnector(limit=OPEN_AT_ONCE),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "keyturn"},
+            headers={
+                "User-Agent": "keyturn",
+                "Authorization": aiohttp.encode_basic_auth(address.user, address.password),
+            },
             timeout=aiohttp.ClientTimeout(total=timeout_s),
         )
 

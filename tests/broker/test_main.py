@@ -22,6 +22,7 @@ import pytest
 from broker import VERSION
 from tests.broker.link import PRODUCT
 from tests.broker.rig import PRIMARY, connect
+from tests.support.ports import unused_port
 
 FREE_PORTS = ("--mqtt-port", "0", "--http-port", "0")
 ROOT = Path(__file__).parents[2]
@@ -130,6 +131,10 @@ def test_port_in_use_is_one_clear_line() -> None:
         (("--roma-shortest-password", "7"), "roma_shortest_password"),
         (("--access-key", "canary"), "secret_key"),
         (("--secret-key", "canary"), "access_key"),
+        (("--hook", "mosquitto"), "--hook"),
+        (("--hook", "rabbitmq"), "engine_api"),
+        (("--hook", "rabbitmq", "--engine-api", "ftp://op:canary@localhost"), "engine_api"),
+        (("--hook-token", "canary"), "hook_token"),
         (("--surprise",), "--surprise"),
     ],
 )
@@ -149,6 +154,22 @@ def test_secret_key_need_not_stand_in_the_process_list() -> None:
         caught.value.close()
     with process(env=variables) as (_, ready):
         assert post(ready, "/_platform/shutdown") == 202
+
+
+def test_secrets_of_a_hook_need_not_stand_in_the_process_list() -> None:
+    variables = {**os.environ, "KEYTURN_ENGINE_PASSWORD": "canary-1", "KEYTURN_HOOK_TOKEN": "canary-2"}
+    flags = ("--hook", "emqx", "--engine-api", f"http://op@127.0.0.1:{unused_port()}")
+    with process(*flags, env=variables) as (_, ready):
+        for token, reason in (("wrong", "unknown_caller"), ("canary-2", "malformed_call")):
+            assert post(ready, f"/_hook/emqx/auth?token={token}", b"{}") == 200
+            assert refusals(ready) == {reason: 1} | ({} if token == "wrong" else {"unknown_caller": 1})
+
+
+def refusals(ready: dict[str, Any]) -> dict[str, int]:
+    url = f"http://127.0.0.1:{ready['http']['port']}/_platform/statistics"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        found: dict[str, int] = json.load(answer)["refused"]
+    return found
 
 
 def test_restart_on_the_same_files_appends_a_header_and_keeps_the_devices(tmp_path: Path) -> None:

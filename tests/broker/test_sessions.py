@@ -54,6 +54,28 @@ def test_late_detach_of_a_taken_over_session_removes_nothing() -> None:
     assert sessions.get("d1") is new
 
 
+def test_session_at_another_broker_is_live_and_cannot_be_sent_to() -> None:
+    sessions, here, elsewhere = Sessions(), session("d1"), session("d2")
+    elsewhere.via = "emqx"
+    sessions.attach(here)
+    sessions.attach(elsewhere)
+    assert (sessions.reachable("d1"), sessions.reachable("d2"), sessions.reachable("d3")) == (here, None, None)
+    assert sessions.get("d2") is elsewhere
+    assert str(sessions.unreachable("d2")) == "device 'd2' is connected to emqx, where it cannot be sent anything"
+    assert str(sessions.unreachable("d3")) == "device 'd3' is not online"
+
+
+def test_cut_at_another_broker_is_not_over_yet() -> None:
+    sessions, link = Sessions(), RecordingLink()
+    sessions.attach(session(link=link))
+    assert sessions.cut("d1", Ending.FROZEN)
+    sessions.attach(elsewhere := session(link=link))
+    elsewhere.via = "emqx"
+    assert not sessions.cut("d1", Ending.FROZEN)
+    assert not sessions.cut("d2", Ending.FROZEN)
+    assert link.endings == [Ending.FROZEN, Ending.FROZEN]
+
+
 class RecordingWatcher:
     """Keeps what it was told."""
 

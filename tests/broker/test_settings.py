@@ -8,6 +8,8 @@ from broker.engines.address import EngineAddress
 from broker.errors import SettingsError
 from broker.settings import Settings
 
+API = "http://op:canary@localhost:15672"
+
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback_needs_no_leave(host: str) -> None:
@@ -54,6 +56,17 @@ def test_open_policy_is_for_loopback_and_for_an_engine_that_offers_more() -> Non
         ({"access_key": "", "secret_key": "canary"}, "access_key: expected"),
         ({"access_key": "canary/x", "secret_key": "canary"}, "access_key: expected"),
         ({"access_key": "canary", "secret_key": ""}, "secret_key: expected"),
+        ({"hook": "mosquitto", "engine_api": API}, "hook is 'mosquitto', expected rabbitmq or emqx"),
+        ({"hook": "rabbitmq"}, "hook: expected engine_api"),
+        ({"hook": "emqx", "engine_api": "http://op@localhost"}, "expected a password"),
+        ({"engine_api": API}, "engine_api and hook_token are for a hook"),
+        ({"hook_token": "canary"}, "engine_api and hook_token are for a hook"),
+        ({"hook": "rabbitmq", "engine_api": API, "hook_token": ""}, "hook_token: expected one"),
+        ({"hook": "rabbitmq", "engine_api": API, "token": "canary"}, "hook_token: expected one"),
+        ({"hook": "emqx", "engine_api": API, "access_key": "k", "secret_key": "canary"}, "hook_token: expected one"),
+        ({"engine_poll_s": 0.0}, "engine_poll_s"),
+        ({"engine_settle_s": -1.0}, "engine_settle_s"),
+        ({"engine_timeout_s": 0.0}, "engine_timeout_s"),
     ],
 )
 def test_impossible_value_is_named(values: dict[str, Any], message: str) -> None:
@@ -64,3 +77,8 @@ def test_impossible_value_is_named(values: dict[str, Any], message: str) -> None
 
 def test_token_and_keys_never_show() -> None:
     assert "canary" not in repr(Settings(token="canary", access_key="canary", secret_key="canary"))
+
+
+def test_password_and_token_of_a_hook_never_show() -> None:
+    settings = Settings(hook="emqx", engine_api=API, engine_password="canary", hook_token="canary", token="t")
+    assert "canary" not in repr(settings)

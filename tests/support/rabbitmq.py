@@ -26,13 +26,14 @@ LOOK_EVERY_S = 0.05
 class RabbitMq:
     """One node that speaks MQTT 3.1.1 and serves its management API to `user`, who may do everything over MQTT too.
 
-    With a `hook_url` it asks at `{hook_url}/user`, `/vhost`, `/resource` and `/topic` about everybody else.
+    With a `hook_url` it asks at `{hook_url}/user`, `/vhost`, `/resource` and `/topic` about everybody else, and shows
+    the `hook_token`.
     """
 
     user = "operator"
     password = "operators-password"
 
-    def __init__(self, folder: Path, *, hook_url: str | None = None) -> None:
+    def __init__(self, folder: Path, *, hook_url: str | None = None, hook_token: str = "") -> None:
         self.mqtt_port, self.management_port = unused_port(), unused_port()
         self._distribution_port, self._names_port = unused_port(), unused_port()
         self._folder = folder
@@ -40,7 +41,7 @@ class RabbitMq:
         self._config = folder / "rabbitmq.conf"
         self._enabled = folder / "enabled_plugins"
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._config.write_text("\n".join([*self._lines(hook_url), ""]), encoding="utf-8")
+        self._config.write_text("\n".join([*self._lines(hook_url, hook_token), ""]), encoding="utf-8")
         self._enabled.write_text(f"[{','.join(PLUGINS)}].\n", encoding="utf-8")
 
     @property
@@ -73,7 +74,7 @@ class RabbitMq:
         self._processes.append(process)
         return process
 
-    def _lines(self, hook_url: str | None) -> list[str]:
+    def _lines(self, hook_url: str | None, hook_token: str) -> list[str]:
         lines = [
             "listeners.tcp = none",
             f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.mqtt_port}",
@@ -88,7 +89,9 @@ class RabbitMq:
         ]
         if hook_url is None:
             return lines
-        asked = [f"auth_http.{what}_path = {hook_url}/{what}" for what in ("user", "vhost", "resource", "topic")]
+        query = f"?token={hook_token}" if hook_token else ""
+        questions = ("user", "vhost", "resource", "topic")
+        asked = [f"auth_http.{what}_path = {hook_url}/{what}{query}" for what in questions]
         return [
             *lines,
             "auth_backends.1 = internal",
@@ -126,9 +129,9 @@ class RabbitMq:
 
 
 @contextmanager
-def rabbitmq(folder: Path, *, hook_url: str | None = None) -> Iterator[RabbitMq]:
+def rabbitmq(folder: Path, *, hook_url: str | None = None, hook_token: str = "") -> Iterator[RabbitMq]:
     """A node that runs while the body does; what it writes goes into the folder."""
-    node = RabbitMq(folder, hook_url=hook_url)
+    node = RabbitMq(folder, hook_url=hook_url, hook_token=hook_token)
     try:
         node.start()
         yield node

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.auth.decision import Accepted, ConnectRequest, Policy, Reason, Refused, decide
+from broker.auth.decision import Accepted, ConnectRequest, Policy, Reason, Refused, decide, device_of
 from broker.auth.registry import DeviceProtocol, Registry, Secret, Slot
 from tests.broker.rig import HOUR, PRIMARY, SECONDARY, START, device, sign
 
@@ -121,6 +121,27 @@ def test_bounds_are_settings() -> None:
     assert isinstance(decide(registry, request(sign_type=1, keepalive=60), START, policy), Refused)
     off_by_one = request(sign_type=1, keepalive=10, hour="2026112118")
     assert isinstance(decide(registry, off_by_one, START, policy), Refused)
+
+
+def test_keep_alive_that_nobody_told_is_not_judged() -> None:
+    assert isinstance(judge(request(keepalive=None)), Accepted)
+    assert isinstance(judge(request(keepalive=None, secret="another-secret")), Refused)
+
+
+@pytest.mark.parametrize(
+    ("client_id", "expected"),
+    [
+        (f"d1_0_0_{HOUR}", "d1"),
+        ("d1_0_2_2020010100", "d1"),
+        (f"n1_2_0_{HOUR}", "d1"),
+        (f"d2_0_0_{HOUR}", None),
+        (f"n2_2_0_{HOUR}", None),
+        ("d1", None),
+        ("", None),
+    ],
+)
+def test_client_id_tells_its_device(client_id: str, expected: str | None) -> None:
+    assert device_of(Registry([device(node_id="n1")]), client_id) == expected
 
 
 def test_node_id_form_finds_the_device_and_signs_in_as_it() -> None:
