@@ -97,6 +97,8 @@ class Books:
         self._offset = 0.0
         self._end = 0.0
         self.lost_records = 0
+        self.elsewhere: str | None = None
+        """The broker whose devices the platform judged without hearing their messages, if there was one."""
         self._take_devices(device_records)
         self._take_platform(platform_records)
 
@@ -160,6 +162,7 @@ class Books:
             case "accepted":
                 self._end_session(device_id, t)
                 self._sessions[device_id] = _Session(record["slot"], record["version"])
+                self.elsewhere = record.get("via") or self.elsewhere
             case "registered" | "registration_updated" if record["version"] is not None:
                 self._registered(device_id, record["version"], t)
             case "detached" | "unregistered" | "session_ended":

@@ -12,6 +12,9 @@ from simulator.oracle import Oracle
 
 WORST = 3
 TICK_S = 0.05
+RECEIVED = ("lost", "duplicated", "unexplained")
+"""What is known of messages only by who has received them."""
+
 
 Samples = list[tuple[float, str]]
 
@@ -65,6 +68,8 @@ class Measures:
             return "the platform's journal is not at hand"
         if metric.needs_platform_journal and self._books is not None and self._books.lost_records:
             return f"the platform lost {self._books.lost_records} journal records"
+        if metric.name == "messages" and expectation.stat in RECEIVED and self._books and self._books.elsewhere:
+            return f"{self._books.elsewhere} took the messages, the platform heard none of them"
         if metric.is_timed(expectation.stat) and metric.name != "loop_lag" and self._lag_limit_s < math.inf:
             return self._untrustworthy(self.lag_p99_s(step))
         return None

@@ -78,6 +78,7 @@ class RemoteSessions:
         self._journal = premises.journal
         self._clock = premises.clock
         self._cuts: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
 
     def __iter__(self) -> Iterator[tuple[Session, RemoteLink]]:
         return iter([(one, one.link) for one in self._sessions if isinstance(one.link, RemoteLink)])
@@ -118,6 +119,8 @@ class RemoteSessions:
         if not is_first:
             return
         self._journal.write("cut_requested", device=link.visitor.device_id, reason=ending, via=self.via)
+        if self._is_stopped:
+            return
         work = self._cut_until_confirmed(link, ending)
         task = self._premises.tasks.create_task(work, name=f"hook.cut[{link.visitor.device_id}]")
         self._cuts.add(task)
@@ -150,6 +153,7 @@ class RemoteSessions:
 
     async def stop(self) -> None:
         """Leave what is not confirmed: the next run finds connections that it knows nothing of."""
+        self._is_stopped = True
         for task in (cuts := list(self._cuts)):
             task.cancel()
         if cuts:

@@ -27,6 +27,8 @@ _PLATFORM: dict[str, Callable[[Record], str]] = {
     "accepted": lambda r: f"took it: {r['slot']} version {r['version']}",
     "refused": lambda r: f"refused it: {r['reason'].replace('_', ' ')} (code {r['code']})",
     "detached": lambda r: f"session ended: {r['reason'].replace('_', ' ')}",
+    "cut_confirmed": lambda r: f"{r['via']} has cut it, {r['took_s']:.3f} s after it was asked to",
+    "stray_cut": lambda r: f"{r['via']} was told to cut a connection of an earlier run",
     "handshake_failed": lambda r: f"refused the handshake: {r['reason'].replace('_', ' ')}",
     "registered": lambda r: "registered it" + (f": primary version {r['version']}" if r["secure"] else " in the clear"),
     "unregistered": lambda r: f"registration ended: {r['reason'].replace('_', ' ')}",

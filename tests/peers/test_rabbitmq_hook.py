@@ -258,6 +258,9 @@ async def test_fleet_falls_back_to_its_secondary_secrets(hooked: Hooked, tmp_pat
     scenario.write_text(f"{FALLBACK}platform: {json.dumps(where)}\n")
     ended = await asyncio.to_thread(keyturn, "run", scenario, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = json.loads((tmp_path / "keyturn-report" / "results.json").read_text())
+    assert (results["messages"]["lost"], results["messages"]["unconfirmed"]) == (None, 0)
+    assert results["exposure"]["max"] < SLOW_S
     records = judge_folder(tmp_path / "keyturn-report").platform_records
     confirmed = [one for one in records if one["kind"] == "cut_confirmed"]
     assert len(confirmed) == 20

@@ -184,3 +184,13 @@ def test_registration_in_the_clear_rests_on_no_secret() -> None:
 def test_session_that_has_ended_is_exposed_no_longer() -> None:
     ended = {"t": 4.0, "kind": "session_ended", "device": "d1", "endpoint": "d1", "reason": "closed"}
     assert exposed(registration(1.0), reset(2.0), ended, unregistered(8.0)) == 2.0
+
+
+def test_messages_that_another_broker_took_are_not_called_lost() -> None:
+    story = Story().device().end(3.0)
+    measures = Measures(Oracle().feed_all(story.records), Books(story.records, [session(1.0) | {"via": "rabbitmq"}]))
+    for stat in ("lost", "duplicated", "unexplained"):
+        invalid = measures(parse(f"messages.{stat} == 0")).invalid
+        assert invalid == "rabbitmq took the messages, the platform heard none of them"
+    assert measures(parse("messages.sent == 0")).value == 0
+    assert measures(parse("stale_sessions == 0")).value == 0

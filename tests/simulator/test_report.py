@@ -16,6 +16,7 @@ from simulator.report.junit import junit
 from simulator.report.plan import print_plan
 from simulator.report.progress import progress_line
 from simulator.report.summary import print_summary
+from simulator.report.timeline import device_lines
 from simulator.scenario.parser import load, packaged
 from tests.simulator.stories import NEW, Story, platform_header
 
@@ -47,6 +48,18 @@ def test_failing_summary_shows_the_verdict_its_evidence_and_the_story(tmp_path: 
     assert "✓  connected == 0%  0 of 1 (0%)" in text
     assert "refused (credential, code 4)" in text
     assert text.rstrip().endswith("FAILED (exit 1)")
+
+
+def test_story_tells_what_another_broker_was_told_to_cut() -> None:
+    about = {"device": "d1", "via": "rabbitmq"}
+    records = [
+        {"t": 1.0, "kind": "stray_cut", **about},
+        {"t": 2.0, "kind": "cut_confirmed", "took_s": 0.01234, **about},
+    ]
+    assert device_lines("d1", [], records) == [
+        (1.0, "platform", "rabbitmq was told to cut a connection of an earlier run"),
+        (2.0, "platform", "rabbitmq has cut it, 0.012 s after it was asked to"),
+    ]
 
 
 def test_results_hold_what_the_summary_says(tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ class Stand:
     def __init__(self, via: str, folder: Path, tasks: asyncio.TaskGroup) -> None:
         self.clock = FakeClock()
         self.engine = MemoryEngine()
-        self._path = folder / "platform.jsonl"
-        self.journal = Journal(self._path, self.clock, asyncio.get_running_loop().call_soon, 1000)
+        self.path = folder / "platform.jsonl"
+        self.journal = Journal(self.path, self.clock, asyncio.get_running_loop().call_soon, 1000)
         registry = Registry(devices=[device("d1"), device("d2")])
         self.premises = Premises(registry, Sessions(), self.journal, Statistics(), self.clock, tasks)
         self.remote = RemoteSessions(via, self.engine, self.premises, SETTLE_S)
@@ -104,7 +104,7 @@ class Stand:
 
     def records(self, *kinds: str) -> list[dict[str, Any]]:
         self.journal.flush()
-        lines = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
         return [one for one in lines if one["kind"] in kinds]
 
 

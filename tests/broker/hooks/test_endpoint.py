@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from broker.hooks.endpoint import MAX_BODY
+from broker.hooks.endpoint import MAX_BODY, HookEndpoint
 from tests.broker.hooks.management_server import PASSWORD, ManagementServer, managing
+from tests.broker.hooks.stand import Stand
 from tests.broker.link import Link
 from tests.broker.rig import PRIMARY, SECONDARY, FakeClock, Rig, running, sign
 from tests.support.waiting import until
@@ -47,13 +49,13 @@ class Broker:
         fields = dict(zip(names, (client_id, "d1"), strict=True), password=sign(secret).decode())
         return await self.ask(LOGIN[self.hook], self.encode(fields), **more)
 
-    async def use(self, topic: str, *, publish: bool) -> bool:
+    async def use(self, topic: str, *, publish: bool, client_id: str = CLIENT) -> bool:
         if self.hook == "emqx":
-            fields = {"clientid": CLIENT, "topic": topic, "action": "publish" if publish else "subscribe"}
+            fields = {"clientid": client_id, "topic": topic, "action": "publish" if publish else "subscribe"}
         else:
             key = topic.replace("/", ".").replace("+", "*")
             permission = "write" if publish else "read"
-            fields = {"variable_map.client_id": CLIENT, "routing_key": key, "permission": permission}
+            fields = {"variable_map.client_id": client_id, "routing_key": key, "permission": permission}
         return await self.ask(TOPICS[self.hook], self.encode(fields))
 
     def encode(self, fields: dict[str, str]) -> bytes:
@@ -167,6 +169,30 @@ async def test_what_says_nothing_is_refused_and_answered(
 
 
 @BOTH
+async def test_whole_login_asked_in_another_way_is_refused(hook: str, tmp_path: Path) -> None:
+    async with hooked(hook, tmp_path) as broker:
+        assert not await broker.log_in(method="GET")
+        assert await broker.log_in()
+
+
+async def test_record_is_written_before_the_answer(stand: Stand) -> None:
+    written: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"username=nobody", "more_body": False}
+
+    async def send(message: Message) -> None:
+        written.append(stand.path.read_text())
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("the hook is ours")
+
+    scope = {"type": "http", "path": "/_hook/rabbitmq/user", "method": "POST", "headers": [], "query_string": b""}
+    await HookEndpoint(behind, "rabbitmq", stand.judge, None, stand.premises)(scope, receive, send)
+    assert '"reason":"client_id_syntax"' in written[0]
+
+
+@BOTH
 async def test_longest_fields_of_mqtt_are_judged(hook: str, tmp_path: Path) -> None:
     async with hooked(hook, tmp_path) as broker:
         name = {"rabbitmq": "client_id", "emqx": "clientid"}[hook]
@@ -253,6 +279,9 @@ async def test_devices_of_roma_that_share_a_login_are_told_apart(hook: str, tmp_
             fields = {name: one["client_id"], "username": shared["user_name"], "password": shared["password"]}
             assert await broker.ask(LOGIN[hook], broker.encode(fields))
             broker.management.clients[f"n{number}"] = (shared["user_name"], one["client_id"])
+        assert await broker.use("/meters/datas", publish=True, client_id=first["client_id"])
+        own = f"$oc/devices/{first['client_id']}/sys/events/up"
+        assert not await broker.use(own, publish=True, client_id=first["client_id"])
         answer = await link.call("POST", "devices/force-offline", {"device_ids": [first["device_id"]]})
         assert answer.status < 300
         await broker.rig.record("cut_confirmed", device=first["client_id"], reason="forced_offline")

@@ -160,6 +160,20 @@ async def test_cut_that_crashes_takes_nothing_with_it(stand: Stand, capsys: pyte
     assert stand.records("cut_confirmed") == []
 
 
+async def test_nobody_is_asked_after_the_stop(stand: Stand) -> None:
+    stand.log_in()
+    stand.log_in("d2")
+    stand.sessions.cut("d1", Ending.FORCED_RESET)
+    await until(lambda: stand.engine.asked, "a cut is under way")
+    await stand.remote.stop()
+    asked = len(stand.engine.asked)
+    stand.sessions.cut("d2", Ending.FORCED_RESET)
+    await turns()
+    assert len(stand.engine.asked) == asked
+    assert [one["device"] for one in stand.records("cut_requested")] == ["d1", "d2"]
+    assert stand.records("cut_confirmed") == []
+
+
 async def test_nothing_can_be_sent_to_a_device_at_another_broker(stand: Stand) -> None:
     session = stand.log_in()
     assert stand.sessions.reachable("d1") is None
