@@ -143,6 +143,13 @@ async def test_refusal_reaches_the_device_and_its_true_reason_the_journal(hooked
     assert hooked.rig.records("accepted") == []
 
 
+async def test_nobody_is_let_in_while_the_platform_is_away(ground: Ground, tmp_path: Path) -> None:
+    """The code is that of wrong credentials: a device cannot tell, and neither can we."""
+    async with platform(ground, tmp_path) as hooked:
+        assert await hooked.refusal(connect("nobody")) == 4
+    assert await hooked.refusal(connect()) == 4
+
+
 async def test_forced_reset_is_seen_by_the_device_and_its_old_secret_is_refused(hooked: Hooked) -> None:
     with Paho(hooked.broker.mqtt_port) as device:
         await until(lambda: device.connected, "paho is answered", SLOW_S)

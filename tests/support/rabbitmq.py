@@ -5,20 +5,20 @@ It takes some 20 seconds to start: share one among tests where they allow it.
 
 import base64
 import os
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-from tests.support.ports import unused_port
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Not the one on the path: that one becomes another user, and may have 1,024 files open."""
 
 PLUGINS = ("rabbitmq_mqtt", "rabbitmq_management", "rabbitmq_auth_backend_http")
+ATTEMPTS = 3
 START_WITHIN_S = 90.0
 LOOK_EVERY_S = 0.05
 
@@ -34,30 +34,31 @@ class RabbitMq:
     password = "operators-password"
 
     def __init__(self, folder: Path, *, hook_url: str | None = None, hook_token: str = "") -> None:
-        self.mqtt_port, self.management_port = unused_port(), unused_port()
-        self._distribution_port, self._names_port = unused_port(), unused_port()
         self._folder = folder
         self._log = folder / "rabbitmq.log"
         self._config = folder / "rabbitmq.conf"
         self._enabled = folder / "enabled_plugins"
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._config.write_text("\n".join([*self._lines(hook_url, hook_token), ""]), encoding="utf-8")
         self._enabled.write_text(f"[{','.join(PLUGINS)}].\n", encoding="utf-8")
+        self._hook_lines = [] if hook_url is None else _asking(hook_url, hook_token)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._take_ports()
 
     @property
     def management_url(self) -> str:
         return f"http://127.0.0.1:{self.management_port}"
 
     def start(self) -> None:
-        """Start it and wait until it serves; AssertionError when it is not installed, or says why it does not start."""
+        """Start it and wait until it serves; AssertionError when it is not installed, or says why it does not start.
+
+        A port that somebody else has taken meanwhile is given up for another.
+        """
         assert PROGRAM.exists(), f"{PROGRAM} is missing (Debian: apt-get install rabbitmq-server)"
-        self._run("epmd", "-port", str(self._names_port), "-address", "127.0.0.1")
-        node = self._run(str(PROGRAM))
-        deadline = time.monotonic() + START_WITHIN_S
-        while not self._serves():
-            assert node.poll() is None, self._log.read_text(errors="replace")
-            assert time.monotonic() < deadline, f"no RabbitMQ within {START_WITHIN_S:g} s: {self._log}"
-            time.sleep(LOOK_EVERY_S)
+        for _ in range(ATTEMPTS):
+            if self._starts():
+                return
+            self.stop()
+            self._take_ports()
+        raise AssertionError(self._log.read_text(errors="replace"))
 
     def stop(self) -> None:
         """End it without a chance to say good-bye: all that it has is in its folder."""
@@ -65,6 +66,25 @@ class RabbitMq:
             process = self._processes.pop()
             process.kill()
             process.wait()
+
+    def _take_ports(self) -> None:
+        with ExitStack() as taken:
+            servers = [taken.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+            ports = [int(one.getsockname()[1]) for one in servers]
+        self.mqtt_port, self.management_port, self._distribution_port, self._names_port = ports
+        self._config.write_text("\n".join([*self._lines(), *self._hook_lines, ""]), encoding="utf-8")
+
+    def _starts(self) -> bool:
+        """Start it; False if it ends instead of serving."""
+        self._run("epmd", "-port", str(self._names_port), "-address", "127.0.0.1")
+        node = self._run(str(PROGRAM))
+        deadline = time.monotonic() + START_WITHIN_S
+        while not self._serves():
+            if node.poll() is not None:
+                return False
+            assert time.monotonic() < deadline, f"no RabbitMQ within {START_WITHIN_S:g} s: {self._log}"
+            time.sleep(LOOK_EVERY_S)
+        return True
 
     def _run(self, *command: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
@@ -74,8 +94,8 @@ class RabbitMq:
         self._processes.append(process)
         return process
 
-    def _lines(self, hook_url: str | None, hook_token: str) -> list[str]:
-        lines = [
+    def _lines(self) -> list[str]:
+        return [
             "listeners.tcp = none",
             f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.mqtt_port}",
             "mqtt.allow_anonymous = false",
@@ -86,18 +106,6 @@ class RabbitMq:
             "default_user_tags.administrator = true",
             "log.console = true",
             "log.file = false",
-        ]
-        if hook_url is None:
-            return lines
-        query = f"?token={hook_token}" if hook_token else ""
-        questions = ("user", "vhost", "resource", "topic")
-        asked = [f"auth_http.{what}_path = {hook_url}/{what}{query}" for what in questions]
-        return [
-            *lines,
-            "auth_backends.1 = internal",
-            "auth_backends.2 = http",
-            "auth_http.http_method = post",
-            *asked,
         ]
 
     def _environment(self) -> dict[str, str]:
@@ -126,6 +134,17 @@ class RabbitMq:
         with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(request, timeout=5):
             return True
         return False
+
+
+def _asking(hook_url: str, hook_token: str) -> list[str]:
+    query = f"?token={hook_token}" if hook_token else ""
+    questions = ("user", "vhost", "resource", "topic")
+    return [
+        "auth_backends.1 = internal",
+        "auth_backends.2 = http",
+        "auth_http.http_method = post",
+        *(f"auth_http.{what}_path = {hook_url}/{what}{query}" for what in questions),
+    ]
 
 
 @contextmanager
