@@ -46,6 +46,10 @@ class Link(Protocol):
     def cut(self, ending: Ending) -> None:
         """End the session now; what was due still goes out, what comes in no longer counts."""
 
+
+class ClientLink(Link, Protocol):
+    """One that we hold ourselves: what comes over it can be passed on, and held up."""
+
     def raw(self) -> bytes:
         """Return the packet that is being served as it came."""
 

@@ -13,7 +13,7 @@ from broker.engines.engine import NotReady, Ready
 from broker.engines.packet_ids import PacketIds
 from broker.engines.shares import Codes, brokers_share, merged, unwanted_share
 from broker.notes import Notes
-from broker.sessions import Answer, Ending, Session
+from broker.sessions import Answer, ClientLink, Ending, Session
 from wire.mqtt import (
     ConnAck,
     Disconnect,
@@ -64,6 +64,7 @@ class Upstream(asyncio.Protocol):
         "_greeting",
         "_ids",
         "_is_open",
+        "_link",
         "_relay",
         "_transport",
         "deadline",
@@ -80,6 +81,7 @@ class Upstream(asyncio.Protocol):
         self._asked: dict[int, tuple[Subscribe | Unsubscribe, Codes]] | None = None
         self._ids: PacketIds | None = None
         self._is_open = False
+        self._link = cast("ClientLink", session.link)  # who is relayed has come to us
         self.session = session
         self.deadline = deadline
         self.has_left = False
@@ -125,11 +127,11 @@ class Upstream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The broker takes less than the client has for it."""
         if not self.has_left:
-            self.session.link.pause_reading()
+            self._link.pause_reading()
 
     def resume_writing(self) -> None:
         if not self.has_left:
-            self.session.link.resume_reading()
+            self._link.resume_reading()
 
     # -- the line of the session
 
@@ -137,7 +139,7 @@ class Upstream(asyncio.Protocol):
         if packet.retain and self._relay.highest_qos < 2:
             self._write(replace(packet, retain=False).encode(session.terms.level))
         else:
-            self._write(session.link.raw())
+            self._write(self._link.raw())
 
     def subscribe(self, session: Session, packet: Subscribe, codes: Codes) -> None:  # noqa: ARG002 - as for `ping`
         self._ask(packet, codes, brokers_share(packet, codes, self._relay.highest_qos))
@@ -151,11 +153,11 @@ class Upstream(asyncio.Protocol):
     def answer(self, session: Session, packet: Answer) -> None:
         """Pass on what a client says of a message: of its own, by its own packet id."""
         if self._ids is None or isinstance(packet, PubRel):
-            self._write(session.link.raw())
+            self._write(self._link.raw())
             return
         its_id = self._ids.of_answer(packet)
         if its_id == packet.packet_id:
-            self._write(session.link.raw())
+            self._write(self._link.raw())
         else:
             self._write(replace(packet, packet_id=its_id).encode(session.terms.level))
 
@@ -214,7 +216,7 @@ class Upstream(asyncio.Protocol):
             self._asked = {}
         self._asked[packet.packet_id] = packet, codes
         if share is packet:
-            self._write(self.session.link.raw())
+            self._write(self._link.raw())
         elif share is not None:
             self._write(share.encode(self.session.terms.level))
         elif isinstance(packet, Subscribe):
