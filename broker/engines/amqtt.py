@@ -8,10 +8,12 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import amqtt
 from amqtt.broker import Broker
+from amqtt.errors import AMQTTError, MQTTError
 
 from broker.complaints import complain
 from broker.engines.memory import Connection, Writer
@@ -19,6 +21,7 @@ from broker.engines.relay import Relay
 from wire.mqtt import ConnAck, Connect, ReasonCode
 
 VERSION = "0.12.1"
+FOLDER = str(Path(amqtt.__file__).parent)
 LISTENER = "default"
 CONFIG: dict[str, Any] = {
     "listeners": {LISTENER: {"type": "external"}},
@@ -27,6 +30,9 @@ CONFIG: dict[str, Any] = {
 CLEAN_GONE_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.01
 LAST_TURNS = 5
+
+EXPECTED = (OSError, AMQTTError, MQTTError)
+"""What its tasks fail with when a client is gone, or does not acknowledge: it looks at few of them."""
 
 if amqtt.__version__ != VERSION:
     raise ImportError(f"amqtt is {amqtt.__version__}, expected {VERSION}")
@@ -39,6 +45,9 @@ class Amqtt(Relay):
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it tells of every client that goes, with tracebacks
         self._broker = Broker(CONFIG)
         self._served: dict[object, tuple[Connection, asyncio.Task[None]]] = {}
+        loop = asyncio.get_running_loop()
+        self._tell_of_failures = loop.get_exception_handler()
+        loop.set_exception_handler(self._failed)
         await self._broker.start()
         self._dial = self._attach
 
@@ -54,6 +63,17 @@ class Amqtt(Relay):
             task.cancel()
         for _ in range(LAST_TURNS):  # it cancels tasks of its own and does not wait for them
             await asyncio.sleep(0)
+        asyncio.get_running_loop().set_exception_handler(self._tell_of_failures)
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Tell of a failure that nobody looked at, but for what amqtt's tasks are expected to fail with."""
+        error = context.get("exception")
+        if isinstance(error, EXPECTED) and _is_its_own(error):
+            return
+        if self._tell_of_failures is None:
+            loop.default_exception_handler(context)
+        else:
+            self._tell_of_failures(loop, context)
 
     async def _attach(self, factory: Callable[[], asyncio.Protocol]) -> None:
         """Dial: have it serve a connection, when it serves none of the same client id any more."""
@@ -77,7 +97,13 @@ class Amqtt(Relay):
     def _serve(self, key: object, connection: Connection) -> None:
         connection.is_served = True
         connection.is_settled = lambda: self._has_passed_on(key)
-        self._served[key] = connection, self._tasks.create_task(self._serving(key, connection))
+        task = self._tasks.create_task(self._serving(key, connection))
+        connection.on_end = lambda: self._end_soon(task)
+        self._served[key] = connection, task
+
+    def _end_soon(self, task: asyncio.Task[None]) -> None:
+        """End what goes on for a client that is gone: amqtt waits for ever for one that went while it was starting."""
+        asyncio.get_running_loop().call_later(self.linger_s, task.cancel)
 
     async def _serving(self, key: object, connection: Connection) -> None:
         """The guard is here: whatever goes wrong in it ends one session and no other."""
@@ -106,3 +132,8 @@ class Amqtt(Relay):
     def _has_passed_on(self, key: object) -> bool:
         known = self._broker.sessions.get(key)
         return known is None or bool(known[0].delivered_message_queue.empty())
+
+
+def _is_its_own(error: BaseException) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code.co_filename.startswith(FOLDER) for frame, _ in frames)

@@ -19,7 +19,7 @@ class Connection(asyncio.Transport):
     """What the protocol writes is read packet by packet, as fast as the server passes them on, which it would not mind.
 
     `is_settled` tells whether it has: only then, or `linger_s` later, does it learn that the client says goodbye or is
-    gone, with which it would forget the rest.
+    gone, with which it would forget the rest. `on_end` is called when it has read the end.
     """
 
     def __init__(self, protocol: asyncio.Protocol, linger_s: float) -> None:
@@ -33,6 +33,7 @@ class Connection(asyncio.Transport):
         self._news = asyncio.Event()
         self._is_closing = self._is_full = self._is_over = False
         self.is_settled: Callable[[], bool] = lambda: True
+        self.on_end: Callable[[], object] = lambda: None
         self.is_served = False
 
     def greeting(self) -> Connect | None:
@@ -115,6 +116,8 @@ class Connection(asyncio.Transport):
             await self._news.wait()
         if not self._frames or self._frames[0][0] >> 4 == PacketType.DISCONNECT:
             await self._settle()
+        if not self._frames:
+            self.on_end()
         self._frame, self._at = self._frames.popleft() if self._frames else b"", 0
         self._waiting -= len(self._frame)
         if self._is_full and self._waiting <= LOW_WATER and not self._is_closing:
@@ -135,6 +138,9 @@ class Writer:
         self._connection = connection
 
     def write(self, data: bytes) -> None:
+        """Write, and fail for a message to a client that is gone: its acknowledgement would be waited for."""
+        if self._connection.is_closing() and data[0] >> 4 == PacketType.PUBLISH:
+            raise ConnectionAbortedError("the client is gone")
         self._connection.deliver(data)
 
     async def drain(self) -> None:

@@ -30,7 +30,8 @@ class Purge(asyncio.Protocol):
         self._fail(str(exc or "closed"))
 
     def end(self) -> None:
-        """Hang up on a broker that was not fast enough."""
+        """Hang up on a broker that was not fast enough; nobody waits for it any more."""
+        self.done.cancel()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.abort()
 

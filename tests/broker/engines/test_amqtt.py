@@ -100,6 +100,27 @@ async def test_session_that_it_gives_up_is_not_kept_for_ever(rig: Rig) -> None:
     await until(lambda: not broker.sessions, "amqtt forgets a clean session")
 
 
+async def test_client_that_goes_while_it_is_sent_what_it_did_not_acknowledge_comes_in_again(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Amqtt would wait for ever for the end of a session that has ended already."""
+    for _ in range(8):
+        client, _ = await enter(rig, persistent())
+        client.send(Subscribe(1, (("talk", 1),)), *(Publish("talk", b"x", 1, number) for number in range(1, 5)))
+        client.writer.close()
+    client, answer = await enter(rig, persistent())
+    async with client:
+        assert answer.session_present
+    gc.collect()
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+async def test_failure_that_nobody_looks_at_is_told(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.get_running_loop()
+    loop.call_exception_handler({"message": "not of amqtt", "exception": TimeoutError()})
+    assert "not of amqtt" in caplog.text
+
+
 async def test_guest_of_the_same_client_id_takes_over(tmp_path: Path) -> None:
     async with running(tmp_path, engine=AMQTT, policy="open") as rig:
         guest = connect(client_id="watcher", username=None, password=None)

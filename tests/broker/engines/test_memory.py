@@ -6,7 +6,7 @@ import pytest
 
 from broker.engines.memory import HIGH_WATER, Connection, Writer
 from tests.support.waiting import turns
-from wire.mqtt import Connect, Disconnect, PingReq, Publish
+from wire.mqtt import Connect, Disconnect, PingReq, PingResp, Publish
 
 LINGER_S = 5.0
 
@@ -141,7 +141,9 @@ async def test_what_the_server_writes_arrives_at_once_until_the_end(connection: 
     assert protocol.heard == b"hello"
     connection.resume_reading()
     await writer.close()
-    writer.write(b"too late")
+    writer.write(PingResp().encode())
+    with pytest.raises(ConnectionAbortedError):
+        writer.write(Publish("a", b"x", 1, 1).encode())
     assert protocol.heard == b"hello"
     assert connection.is_closing()
     assert (writer.get_peer_info(), writer.get_ssl_info()) == (("gate", 0), None)
@@ -174,6 +176,9 @@ async def test_last_word_does_not_wait_longer_than_it_may(protocol: Protocol) ->
     connection.greeting()
     await read_frame(connection)
     connection.is_settled = lambda: False
+    connection.on_end = lambda: protocol.notes.append("end")
     connection.is_served = True
     connection.close()
+    assert protocol.notes == []
     assert await connection.read(1) == b""
+    assert protocol.notes == ["end"]

@@ -52,11 +52,11 @@ class Deaf:
         await self.may.wait()
 
 
-async def stalled(rig: Rig) -> int:
-    """Wait until the platform reads no more; return how much it has read."""
+async def stalled(rig: Rig, which: str = "bytes_in") -> int:
+    """Wait until the platform reads, or writes, no more; return how much it has."""
     before, taken = -1, 0
     while taken != before:
-        before, taken = taken, (await rig.statistics())["bytes_in"]
+        before, taken = taken, int((await rig.statistics())[which])
     return taken
 
 
@@ -88,3 +88,25 @@ async def test_client_that_an_engine_holds_up_can_be_cut(tmp_path: Path) -> None
                 await rig.reset(force_disconnect=True)
                 await rig.record("detached", reason="forced_reset")
                 pouring.cancel()
+
+
+async def flooding(peer: Peer) -> None:
+    """The script of a broker that has more for a client than that wants to read at a time."""
+    await peer.accept()
+    for _ in range(PIECES // 4):
+        await peer.send(Publish("flood", PIECE))
+
+
+async def test_client_that_reads_on_gets_all_that_the_engine_had_meanwhile(tmp_path: Path) -> None:
+    async with scripted_server(flooding) as server:
+        engine = EngineAddress.parse(f"mqtt://127.0.0.1:{server.port}")
+        async with running(tmp_path, engine=engine, linger_s=0.2, stuck_s=0.02) as rig:
+            await rig.provision("d1")
+            async with await rig.login() as client:
+                client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+                before = memory()
+                await stalled(rig, "bytes_out")
+                assert memory() - before < MOST_KEPT
+                client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+                for _ in range(PIECES // 4):
+                    assert await client.receive() == Publish("flood", PIECE)

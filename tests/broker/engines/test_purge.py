@@ -1,7 +1,11 @@
 """Having a broker forget: how it goes with one that does, and with one that does not."""
 
 import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,34 +61,69 @@ async def test_broker_that_does_not_take_it_is_an_error(script: Script, why: str
     assert why in str(error)
 
 
-class Forgetful:
-    """A broker that serves the device's session, and leaves the first purge without an answer."""
+class Slow:
+    """A broker that answers a purge, its second connection, when it may, and everybody else at once."""
 
     def __init__(self) -> None:
-        self.served: list[Peer] = []
+        self.may = asyncio.Event()
+        self.count = 0
 
     async def __call__(self, peer: Peer) -> None:
-        self.served.append(peer)
-        await (silent if len(self.served) == 2 else accepting)(peer)
+        self.count += 1
+        if self.count == 2:
+            await self.may.wait()
+        await peer.accept()
 
 
-async def test_purge_that_is_not_answered_is_tried_again_and_a_new_session_waits(tmp_path: Path) -> None:
-    broker = Forgetful()
-    async with scripted_server(broker) as server:
+@asynccontextmanager
+async def purging(folder: Path, script: Script, **settings: Any) -> AsyncIterator[tuple[Rig, list[Peer]]]:
+    """A platform whose device has left its state with a broker, and was deleted and made again."""
+    async with scripted_server(script) as server:
         engine = EngineAddress.parse(f"mqtt://127.0.0.1:{server.port}")
-        async with running(tmp_path, engine=engine, engine_timeout_s=0.2, linger_s=0.2, stuck_s=0.02) as rig:
+        async with running(folder, engine=engine, linger_s=0.2, stuck_s=0.02, **settings) as rig:
             await rig.provision("d1")
             client, _ = await enter(rig, persistent())
-            await deleted_while_away(rig)
+            assert (await rig.call("DELETE", "/v5/iot/p/devices/d1")).status == 204
             client.writer.close()
-            await until(lambda: len(server.peers) == 3, "it is tried again")
-            assert server.peers[1].gone.is_set(), "the first attempt is no longer open"
-            assert [type(one) for one in server.peers[1].packets] == [Connect]
-            async with await rig.login(connect()):
-                assert server.peers[2].packets == [Connect("d1"), Disconnect()]
-                assert server.peers[3].packets[0] == Connect("d1", keepalive=0)
+            await rig.provision("d1")
+            await until(lambda: len(server.peers) == 2, "the broker is to forget the device")
+            yield rig, server.peers
 
 
-async def deleted_while_away(rig: Rig) -> None:
-    assert (await rig.call("DELETE", "/v5/iot/p/devices/d1")).status == 204
-    await rig.provision("d1")
+async def test_new_session_waits_for_the_purge(tmp_path: Path) -> None:
+    slow = Slow()
+    async with purging(tmp_path, slow) as (rig, peers), await rig.client() as client:
+        client.send(connect())
+        for _ in range(3):
+            await rig.statistics()
+        assert len(peers) == 2
+        slow.may.set()
+        assert await client.receive() == ConnAck(0)
+        assert peers[1].packets == [Connect("d1"), Disconnect()]
+        assert peers[2].packets == [Connect("d1", keepalive=0)]
+
+
+class Forgetful:
+    """A broker that leaves the first purge without an answer."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self, peer: Peer) -> None:
+        self.count += 1
+        await (silent if self.count == 2 else accepting)(peer)
+
+
+async def test_purge_that_is_not_answered_is_given_up_and_tried_again(tmp_path: Path) -> None:
+    async with purging(tmp_path, Forgetful(), engine_timeout_s=0.2) as (_, peers):
+        await until(lambda: len(peers) == 3, "it is tried again")
+        assert peers[1].gone.is_set(), "the first attempt is no longer open"
+        await until(peers[2].gone.is_set, "the second is over")
+        assert peers[2].packets == [Connect("d1"), Disconnect()]
+
+
+async def test_purge_that_is_under_way_ends_with_the_platform(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with purging(tmp_path, Slow()) as (_, peers):
+        await until(lambda: peers[1].descriptor >= 0, "it is under way")
+    gc.collect()
+    assert "never retrieved" not in caplog.text

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from broker.engines.address import EngineAddress
-from tests.broker.engines.stage import Engine, engines, nothing_more, subscribe
+from tests.broker.engines.stage import (
+    Engine,
+    command,
+    engines,
+    enter,
+    message,
+    nothing_more,
+    persistent,
+    publish,
+    subscribe,
+)
 from tests.broker.rig import BOTH_VERSIONS, SECONDARY, Rig, connect, running
 from tests.support.descriptors import open_sockets
 from tests.support.mosquitto import mosquitto
@@ -113,6 +123,24 @@ async def test_engine_that_is_killed_ends_its_sessions(rig: Rig, engine: Engine,
         async with await rig.login(connect(level=level)) as client:
             await nothing_more(client)
     assert [state for state, _ in told(rig)] == ["down", "up"]
+
+
+@engines("mosquitto")
+async def test_engine_that_was_started_anew_has_forgotten_and_its_client_is_told(rig: Rig, engine: Engine) -> None:
+    assert engine.mosquitto is not None
+    client, _ = await enter(rig, persistent())
+    await subscribe(client, ("talk", 1), ("$oc/devices/d1/#", 1))
+    await engine.mosquitto.kill()
+    assert await client.rest() == []
+    client.writer.close()
+    await engine.mosquitto.start()
+    client, answer = await enter(rig, persistent())
+    async with client, await rig.login(connect("d2")) as other:
+        assert not answer.session_present
+        await publish(other, "talk", b"unheard")
+        await command(rig)
+        assert (await message(client)).qos == 0, "nothing is left of what it had subscribed to"
+        await nothing_more(client)
 
 
 @BOTH_VERSIONS
