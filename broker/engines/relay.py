@@ -39,7 +39,7 @@ class Relay:
         self._settings = settings
         self._tasks = tasks
         self._dial: Dial | None = None
-        self._opened: dict[Upstream, Opened] = {}
+        self._asking: dict[Upstream, tuple[Connect, Opened]] = {}
         self._lines: set[Upstream] = set()
         self._waiting: deque[Upstream] = deque()
         self._at_work: set[asyncio.Task[None]] = set()
@@ -63,7 +63,7 @@ class Relay:
     def open(self, session: Session, packet: Connect, opened: Opened) -> None:
         upstream = Upstream(self, session, self._greet(session, packet), self._now() + self._settings.engine_timeout_s)
         session.line = upstream
-        self._opened[upstream] = opened
+        self._asking[upstream] = packet, opened
         self._lines.add(upstream)
         self._waiting.append(upstream)
         if self._dialling < self._settings.engine_dials:
@@ -78,26 +78,41 @@ class Relay:
 
     def sweep(self) -> None:
         now = self._now()
-        for upstream in [one for one in self._opened if one.deadline < now]:
+        for upstream in [one for one in self._asking if one.deadline < now]:
             upstream.fail("no answer in time")
 
     # -- what connections tell
 
     def answered(self, upstream: Upstream, outcome: Ready | NotReady) -> None:
-        opened = self._opened.pop(upstream)
+        packet, opened = self._asking.pop(upstream)
         session = upstream.session
         if isinstance(outcome, Ready):
+            self._tell(None)
+            if self._is_of_an_earlier_run(session, outcome):
+                upstream.leave()
+                self._begin_anew(session, packet, opened)
+                return
             if session.slot is not None:  # what a guest leaves behind is between it and the broker
                 keep = self._kept.add if session.keep_s else self._kept.discard
                 keep(session.device_id)
-            self._tell(None)
         elif outcome.reason is Reason.ENGINE_UNAVAILABLE:
             self._tell(outcome.detail)
         opened(outcome)
 
     def ended(self, upstream: Upstream) -> None:
-        self._opened.pop(upstream, None)
+        self._asking.pop(upstream, None)
         self._lines.discard(upstream)
+
+    def _is_of_an_earlier_run(self, session: Session, ready: Ready) -> bool:
+        """Tell whether a broker goes on with what it kept of a device whose stored state ended with its platform."""
+        is_present = ready.answer is not None and ready.answer.session_present
+        return is_present and session.slot is not None and session.device_id not in self._kept
+
+    def _begin_anew(self, session: Session, packet: Connect, opened: Opened) -> None:
+        """Open a session again, when the broker has forgotten the device."""
+        self._kept.add(session.device_id)
+        self._purges[session.device_id] = self._begin(self._purge(session.device_id))
+        self.open(session, packet, opened)
 
     # -- dialling
 
