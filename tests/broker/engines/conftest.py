@@ -50,7 +50,9 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path, node: Node) -> 
             path = Path(short) / "broker.sock"
             async with mosquitto(tmp_path, lines=[f"listener 0 {path}"]) as broker:
                 url = f"unix:{path}" if name == "mosquitto-unix" else f"mqtt://127.0.0.1:{broker.port}"
-                yield Engine(name, url, broker)
+                found = Engine(name, url, broker)
+                await found.serves()
+                yield found
     else:
         yield Engine(name, name)
 

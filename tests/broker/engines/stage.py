@@ -1,6 +1,7 @@
 """The engines that the platform is tried with, and what a test says to them."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from broker.engines.address import EngineAddress
 from tests.broker.rig import Client, Rig, connect
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import DEADLINE_S, LOOK_EVERY_S
 from wire.mqtt import (
     ConnAck,
     Connect,
@@ -59,6 +61,16 @@ class Engine:
         answer = await client.receive()
         assert isinstance(answer, ConnAck)
         return client, answer
+
+    async def serves(self) -> None:
+        """Wait until it does: it takes connections at one address before it is at the other."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                with contextlib.suppress(OSError):
+                    client, _ = await self.direct(Connect("nobody"))
+                    client.writer.close()
+                    return
+                await asyncio.sleep(LOOK_EVERY_S)
 
 
 def param(name: str, *more: object) -> Any:

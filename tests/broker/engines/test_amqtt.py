@@ -87,12 +87,13 @@ async def test_failure_of_its_own_ends_one_session_and_is_told(
         assert (await rig.record("detached"))["reason"] == "engine_closed"
         await nothing_more(other)
     assert "a bug of amqtt's" in capsys.readouterr().err
+    await until(lambda: "d1" not in broker.sessions, "amqtt forgets the session that it gave up")
     assert (await rig.statistics())["internal_errors"] == 1
     async with await rig.login() as client:
         await subscribe(client, ("talk", 0))
 
 
-async def test_session_that_it_gives_up_is_not_kept_for_ever(rig: Rig) -> None:
+async def test_clean_session_is_not_kept_for_ever(rig: Rig) -> None:
     broker = the_broker()
     async with await rig.login():
         assert list(broker.sessions) == ["d1"]

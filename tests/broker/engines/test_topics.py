@@ -127,3 +127,23 @@ async def test_will_and_retained_message_are_ignored_and_journalled(rig: Rig, en
         ("last/words", "will_ignored"),
         ("kept", "retain_ignored"),
     ]
+
+
+async def post(rig: Rig, topic: str) -> str:
+    """Send the device a message of the vendor's; return what became of it at once."""
+    body = {"message": "x", "payload_format": "raw", "topic_full_name": topic}
+    answer = await rig.call("POST", "/v5/iot/p/devices/d1/messages", body)
+    return str(answer.body["result"]["status"])
+
+
+@EVERY
+async def test_message_on_a_custom_topic_needs_a_subscription_wherever_that_is_kept(rig: Rig) -> None:
+    async with await rig.login() as client:
+        assert await post(rig, "all/news") == "FAILED"
+        assert await subscribe(client, ("all/#", 1), (FOREIGN, 0)) == (1, 0x80)
+        assert await post(rig, "all/news") == "DELIVERED"
+        got = await message(client)
+        assert (got.topic, got.qos) == ("all/news", 1)
+        await unsubscribe(client, "all/#")
+        assert await post(rig, "all/news") == "FAILED"
+        await nothing_more(client)

@@ -10,19 +10,11 @@ import pytest
 
 from broker.engines.address import EngineAddress
 from tests.broker.engines.stage import (
-    Engine,
-    command,
     engines,
-    enter,
-    message,
-    nothing_more,
-    persistent,
-    publish,
     subscribe,
 )
 from tests.broker.rig import BOTH_VERSIONS, SECONDARY, Rig, connect, running
 from tests.support.descriptors import open_sockets
-from tests.support.mosquitto import mosquitto
 from tests.support.mqtt_server import Peer, Script, accepting, scripted_server, silent
 from tests.support.ports import unanswering_port, unused_port
 from tests.support.waiting import until
@@ -92,55 +84,6 @@ async def test_socket_that_is_not_there_refuses_as_unavailable(tmp_path: Path) -
     async with relaying(tmp_path, f"unix:{tmp_path}/nobody.sock") as rig:
         assert await rig.refusal(connect()) == 3
         assert refusals(rig) == [("engine_unavailable", 3, "No such file or directory")]
-
-
-@pytest.mark.peer
-async def test_engine_that_comes_back_is_told_and_used(tmp_path: Path) -> None:
-    async with mosquitto(tmp_path) as broker:
-        await broker.stop()
-        async with relaying(tmp_path, f"mqtt://127.0.0.1:{broker.port}", engine_timeout_s=5.0) as rig:
-            assert await rig.refusal(connect()) == 3
-            await broker.start()
-            async with await rig.login() as client:
-                await nothing_more(client)
-            async with await rig.login(connect("d2")) as client:
-                await nothing_more(client)
-            assert [state for state, _ in told(rig)] == ["down", "up"]
-
-
-@engines("mosquitto", "mosquitto-unix")
-@BOTH_VERSIONS
-async def test_engine_that_is_killed_ends_its_sessions(rig: Rig, engine: Engine, level: int) -> None:
-    assert engine.mosquitto is not None
-    async with await rig.login(connect(level=level)) as one, await rig.login(connect("d2")) as two:
-        await nothing_more(one)
-        await engine.mosquitto.kill()
-        assert await one.farewell() is None
-        assert await two.rest() == []
-        assert {one["reason"] for one in rig.records("detached")} == {"engine_closed"}
-        assert await rig.refusal(connect()) == 3
-        await engine.mosquitto.start()
-        async with await rig.login(connect(level=level)) as client:
-            await nothing_more(client)
-    assert [state for state, _ in told(rig)] == ["down", "up"]
-
-
-@engines("mosquitto")
-async def test_engine_that_was_started_anew_has_forgotten_and_its_client_is_told(rig: Rig, engine: Engine) -> None:
-    assert engine.mosquitto is not None
-    client, _ = await enter(rig, persistent())
-    await subscribe(client, ("talk", 1), ("$oc/devices/d1/#", 1))
-    await engine.mosquitto.kill()
-    assert await client.rest() == []
-    client.writer.close()
-    await engine.mosquitto.start()
-    client, answer = await enter(rig, persistent())
-    async with client, await rig.login(connect("d2")) as other:
-        assert not answer.session_present
-        await publish(other, "talk", b"unheard")
-        await command(rig)
-        assert (await message(client)).qos == 0, "nothing is left of what it had subscribed to"
-        await nothing_more(client)
 
 
 @BOTH_VERSIONS
