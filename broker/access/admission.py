@@ -155,7 +155,7 @@ class Admission:
         settings, engine = self._settings, ready.answer
         present = self._stored.take(session.device_id)
         if present and engine is not None and not engine.session_present:
-            session.downlinks.forget_grants()
+            session.downlinks.forget_engine()
             present = False
         told_s = None if session.keep_s == session_expiry_s(packet) else session.keep_s
         connack = self._greeting.encode(session.terms, present, told_s, engine)

@@ -1,13 +1,20 @@
 """What goes down to one device: the QoS granted on its `$oc` topics, the in-flight window, the queue behind it."""
 
 from collections import deque
-from collections.abc import Set
+from dataclasses import dataclass, field
 
 from broker.access.queue import Bounds, Message, Queue
 from wire.mqtt import Publish, matches
 
 MAX_PACKET_ID = 65_535
-NONE: Set[int] = frozenset()
+
+
+@dataclass(slots=True)
+class EnginesIds:
+    """Packet ids of an engine's messages that a client has not answered; those `renamed` are others at the engine."""
+
+    in_use: set[int] = field(default_factory=set)
+    renamed: dict[int, int] = field(default_factory=dict)
 
 
 class Downlinks:
@@ -20,7 +27,7 @@ class Downlinks:
     gets what was not acknowledged first, with its packet ids and DUP [MQTT-4.4.0-1].
     """
 
-    __slots__ = ("_bounds", "_granted", "_in_flight", "_last_id", "_queue", "_unsent", "_window", "taken")
+    __slots__ = ("_bounds", "_granted", "_in_flight", "_last_id", "_queue", "_unsent", "_window", "engines_ids")
 
     def __init__(self, window: int, bounds: Bounds, last_id: int = 0) -> None:
         self._window = window
@@ -30,8 +37,8 @@ class Downlinks:
         self._unsent: deque[int] | None = None
         self._queue: Queue | None = None
         self._last_id = last_id
-        self.taken: Set[int] = NONE
-        """Packet ids that somebody else uses on the same connection."""
+        self.engines_ids: EnginesIds | None = None
+        """Of who else sends messages on the same connection."""
 
     def grant(self, topic_filter: str, qos: int) -> None:
         """Note the QoS that the device subscribed to among its own `$oc` topics with."""
@@ -103,19 +110,19 @@ class Downlinks:
 
     def free_id(self) -> int:
         """Return a packet id that nobody uses on this connection."""
+        others = self.engines_ids
         while True:
             self._last_id = self._last_id % MAX_PACKET_ID + 1
-            if not self.uses(self._last_id) and self._last_id not in self.taken:
+            if not self.uses(self._last_id) and (others is None or self._last_id not in others.in_use):
                 return self._last_id
 
-    def forget_grants(self) -> None:
-        """The device's subscriptions are no more."""
-        self._granted = None
+    def forget_engine(self) -> None:
+        """The engine knows nothing of the device any more: neither its subscriptions nor what was on its way."""
+        self._granted = self.engines_ids = None
 
     def suspend(self) -> None:
         """The session is over: what it did not acknowledge counts as unsent."""
         self._window = 0
-        self.taken = NONE
         self._unsent = deque(self._in_flight) if self._in_flight else None
 
     def resume(self, window: int) -> None:

@@ -152,10 +152,10 @@ class Upstream(asyncio.Protocol):
 
     def answer(self, session: Session, packet: Answer) -> None:
         """Pass on what a client says of a message: of its own, by its own packet id."""
-        if self._ids is None or isinstance(packet, PubRel):
+        if isinstance(packet, PubRel):
             self._write(self._link.raw())
             return
-        its_id = self._ids.of_answer(packet)
+        its_id = self._known_ids().of_answer(packet)
         if its_id == packet.packet_id:
             self._write(self._link.raw())
         else:

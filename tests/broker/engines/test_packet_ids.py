@@ -33,7 +33,7 @@ def test_ids_that_do_not_meet_stay_as_they_are() -> None:
     _, ids = both()
     assert ids.of_message(of_broker(7)) == of_broker(7)
     assert ids.of_answer(PubAck(7)) == 7
-    assert ids.in_use == set()
+    assert ids._known.in_use == set()
 
 
 def test_id_that_is_ours_is_changed_there_and_back() -> None:
@@ -42,7 +42,7 @@ def test_id_that_is_ours_is_changed_there_and_back() -> None:
     frame = ids.of_message(of_broker(1))
     assert frame == Publish("talk", b"its 1", 1, 2).encode()
     assert ids.of_answer(PubAck(2)) == 1
-    assert ids.in_use == set()
+    assert ids._known.in_use == set()
 
 
 def test_id_that_another_was_changed_to_is_taken_too() -> None:
@@ -67,7 +67,7 @@ def test_exchange_of_qos_2_keeps_its_id_to_its_end() -> None:
     assert ids.of_answer(PubRec(2)) == 1
     assert ids.of_release(PubRel(1).encode()) == PubRel(2).encode()
     assert ids.of_answer(PubComp(2)) == 1
-    assert ids.in_use == set()
+    assert ids._known.in_use == set()
 
 
 def test_exchange_of_qos_2_may_end_early() -> None:
@@ -75,7 +75,7 @@ def test_exchange_of_qos_2_may_end_early() -> None:
     ours(downlinks)
     ids.of_message(of_broker(1, qos=2))
     assert ids.of_answer(PubRec(2, 0x80)) == 1
-    assert ids.in_use == set()
+    assert ids._known.in_use == set()
 
 
 class Client(RuleBasedStateMachine):
@@ -123,7 +123,7 @@ class Client(RuleBasedStateMachine):
 
     @invariant()
     def ids_in_use_are_the_clients(self) -> None:
-        assert self.ids.in_use == set(self.its)
+        assert self.ids._known.in_use == set(self.its)
 
 
 TestClient = Client.TestCase
