@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,20 @@ async def test_guest_is_greeted_as_the_broker_greets(before: Opening, level: int
     assert greeted == [asked]
 
 
+@pytest.mark.parametrize("packet", [visitor(), connect(level=5)], ids=["guest", "device"])
+async def test_will_on_a_topic_of_the_platform_does_not_reach_the_broker(before: Opening, packet: Connect) -> None:
+    wills: list[Will | None] = []
+
+    async def script(peer: Peer) -> None:
+        wills.append((await peer.accept()).will)
+
+    async with before(script) as rig:
+        for topic in ("$oc/devices/d1/sys/messages/down", "custom"):
+            async with await rig.login(replace(packet, will=Will(topic, b"x"))):
+                pass
+    assert wills == [None, Will("custom", b"x")]
+
+
 async def test_guest_is_told_the_largest_packet_that_the_gate_takes(before: Opening) -> None:
     async def script(peer: Peer) -> None:
         await peer.accept()
@@ -122,8 +137,7 @@ async def test_authentication_methods_are_not_relayed(before: Opening, packet: C
 
     method = Properties(authentication_method="SCRAM-SHA-1")
     async with before(script) as rig:
-        packet = Connect(**{name: getattr(packet, name) for name in packet.__slots__} | {"properties": method})
-        assert await rig.refusal(packet) == 0x8C
+        assert await rig.refusal(replace(packet, properties=method)) == 0x8C
 
 
 @pytest.mark.parametrize("packet", [visitor(), connect(level=5)], ids=["guest", "device"])
@@ -137,8 +151,7 @@ async def test_brokers_topic_aliases_come_down_as_they_are(before: Opening, pack
         await peer.send(*messages)
 
     async with before(script) as rig, await rig.client() as client:
-        fields = {name: getattr(packet, name) for name in packet.__slots__}
-        client.send(Connect(**fields | {"properties": Properties(topic_alias_maximum=5)}))
+        client.send(replace(packet, properties=Properties(topic_alias_maximum=5)))
         assert isinstance(await client.receive(), ConnAck)
         assert (await client.receive(), await client.receive()) == messages
     assert asked == [5]
