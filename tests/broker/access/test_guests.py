@@ -125,6 +125,20 @@ async def test_device_that_the_broker_refuses_hears_that_it_is_not_available(bef
 
 
 @BOTH_VERSIONS
+@pytest.mark.parametrize("make", [visitor, lambda level: connect(level=level)], ids=["guest", "device"])
+async def test_who_the_broker_hangs_up_on_hears_that_it_is_not_available(
+    before: Opening, make: Callable[[int], Connect], level: int
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.take(Connect)
+        peer.finish()
+
+    async with before(script) as rig:
+        assert await rig.refusal(make(level)) == (0x88 if level == 5 else 3)
+        assert [one["detail"] for one in rig.records("refused")] == ["closed"]
+
+
+@BOTH_VERSIONS
 async def test_guest_hears_that_there_is_no_broker(tmp_path: Path, level: int) -> None:
     async with opened(tmp_path, unused_port()) as rig:
         assert await rig.refusal(visitor(level)) == (0x88 if level == 5 else 3)
