@@ -4,14 +4,11 @@ Exit codes: 0 after a clean stop, 2 when it cannot be started as asked, 4 after 
 """
 
 import asyncio
-import gc
 import os
-import resource
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import orjson
 
@@ -20,10 +17,10 @@ from broker.complaints import complain
 from broker.engines.address import EngineAddress
 from broker.errors import SettingsError, StoreError
 from broker.flags import ENGINE_PASSWORD_VARIABLE, HOOK_VARIABLES, SECRET_KEY_VARIABLE, parser
+from broker.program import CRASH, OK, USAGE, end_at_crashes, new_loop, raise_file_limit, spare_the_collector
 from broker.server import Platform
 from broker.settings import Settings
 
-OK, USAGE, CRASH = 0, 2, 4
 NOTICE = "a platform for tests; it is not a cloud, keep no real secret in it"
 
 
@@ -38,8 +35,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "keyturn serve") ->
         password, ca = os.environ.get(ENGINE_PASSWORD_VARIABLE), flags.pop("engine_ca")
         flags["engine"] = EngineAddress.parse(flags["engine"], password, ca)
         settings = Settings(**{**flags, "sign_window_hours": tuple(flags["sign_window_hours"])})
-        _raise_file_limit()
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
+        raise_file_limit()
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(_serve(settings, parent_pipe=parent_pipe))
     except (SettingsError, StoreError) as error:
         complain(str(error))
@@ -53,23 +50,13 @@ async def _serve(settings: Settings, *, parent_pipe: bool) -> int:
     loop = asyncio.get_running_loop()
     platform = Platform(settings)
     stop = platform.stop_asked
-    crashes: list[BaseException] = []
-
-    def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        complain(f"{context['message']}: {error!r}")
-        if error is not None and not isinstance(error, OSError):
-            complain("".join(traceback.format_exception(error)))
-            crashes.append(error)
-            stop.set()
-
-    loop.set_exception_handler(report)
+    crashes = end_at_crashes(loop, stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with platform:
         if parent_pipe:
             _watch_parent(loop, stop.set)
-        _spare_the_collector()
+        spare_the_collector()
         _announce(platform)
         await stop.wait()
     return CRASH if crashes else OK
@@ -102,25 +89,6 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> 
             stop()
 
     loop.add_reader(stdin, read)
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
-def _spare_the_collector() -> None:
-    """Devices and sessions live long: a full collection would walk over all of them and stop the loop meanwhile."""
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
-def _raise_file_limit() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 BrokerError
 ├── SettingsError     the platform cannot be started like this
 ├── StoreError        the registry could not be read or written; nothing was changed
+├── NotConfirmed      a change is in force, but an access process has not said so in time
 └── RequestError      a request that cannot be served; the control API knows the vendor's code of each
     ├── InvalidInput
     ├── UnknownDevice
@@ -30,6 +31,10 @@ class SettingsError(BrokerError):
 
 class StoreError(BrokerError):
     """The registry's database refused; the requested change did not happen."""
+
+
+class NotConfirmed(BrokerError):
+    """An access process has not answered in time; what was asked for is in force as soon as it does."""
 
 
 class RequestError(BrokerError):

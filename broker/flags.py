@@ -35,6 +35,13 @@ def _add_ports(add: Add) -> None:
     add("--tls-key", type=Path, metavar="PATH", help="the key; without both, an authority of our own vouches for us")
     add("--coap-port", type=int, help="serve NB-IoT devices in the clear; 0 = any free port")
     add("--coaps-port", type=int, help="serve NB-IoT devices over DTLS; 0 = any free port")
+    add(
+        "--access-processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="let devices in by so many processes, on the same ports; 1 serves them in the platform's own",
+    )
 
 
 def _add_engine(add: Add) -> None:

@@ -93,8 +93,13 @@ class Journal:
         self._uplinks.clear()
         if self._file is not None:
             self._write_out(self._file, data, count)
-        self.written += count
-        self._ring.extend(data.splitlines())  # copies of the right size: orjson's own lines occupy 4 KiB each
+        self.take_in(data)
+
+    def take_in(self, data: bytes) -> None:
+        """Keep whole lines that are written, and tell the readers."""
+        lines = data.splitlines()  # copies of the right size: orjson's own lines occupy 4 KiB each
+        self.written += len(lines)
+        self._ring.extend(lines)
         for reader in self._readers:
             reader.set()
 

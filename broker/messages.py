@@ -73,7 +73,7 @@ class Messages:
         self._clock = clock
         self._ids = ids
 
-    def post(self, device_id: str, new: NewMessage) -> DeviceMessage:
+    async def post(self, device_id: str, new: NewMessage) -> DeviceMessage:
         """Send one of the vendor's messages, or let it wait until the device is in and has subscribed to its topic.
 
         A device that is in without having subscribed does not get it. Raises UnknownDevice, and InvalidInput for an id
@@ -96,13 +96,13 @@ class Messages:
         self._journal.flush()
         return one
 
-    def kept(self, device_id: str) -> Mailbox:
+    async def kept(self, device_id: str) -> Mailbox:
         """Return the messages of a device as they stand now; raises UnknownDevice."""
         mailbox = self._mailbox(device_id)
         self._delivery.expire(device_id, mailbox)
         return mailbox
 
-    def forget(self, device_id: str, message_id: str) -> None:
+    async def forget(self, device_id: str, message_id: str) -> None:
         """Forget a message, sent or not, if there is one of this id; raises UnknownDevice."""
         if self._mailbox(device_id).remove(message_id):
             self._journal.write("message", device=device_id, message_id=message_id, status="DELETED")
@@ -126,7 +126,7 @@ class Messages:
         if session is not None:
             self._delivery.send_waiting(session, mailbox)
 
-    def send(self, device_id: str, topic: str | None, payload: bytes, qos: int) -> Fate:
+    async def send(self, device_id: str, topic: str | None, payload: bytes, qos: int) -> Fate:
         """Send to one of the device's own `$oc` topics, by default `sys/messages/down`.
 
         A device with stored state gets the QoS that is asked for, whether it has subscribed or not: that is what it

@@ -40,6 +40,7 @@ class RomaLink:
         self._registry = registry.roma
         self._tables = tables
         self._change = rotation.change
+        self._at_once = rotation.at_once
         self._sessions = sessions
         self._stored = stored
         self._journal = journal
@@ -180,19 +181,19 @@ class RomaLink:
             UnknownResource(product_id),
         )
 
-    def force_offline(self, device_ids: Iterable[int], request_id: str) -> tuple[list[RomaDevice], list[int]]:
+    async def force_offline(self, device_ids: Iterable[int], request_id: str) -> tuple[list[RomaDevice], list[int]]:
         """Cut the sessions of devices, which may come back at once; return the devices, and the ids of none."""
-        devices, unknown = [], []
-        for device_id in dict.fromkeys(device_ids):
-            device = self._registry.get(device_id)
-            if device is None:
-                unknown.append(device_id)
-                continue
-            devices.append(device)
-            cut = self._sessions.cut(device.client_id, Ending.FORCED_OFFLINE)
-            self._write("forced_offline", device, cut=cut, request_id=request_id)
+        found = {device_id: self._registry.get(device_id) for device_id in device_ids}
+        devices = [device for device in found.values() if device is not None]
+
+        def cut_all() -> None:
+            for device in devices:
+                cut = self._sessions.cut(device.client_id, Ending.FORCED_OFFLINE)
+                self._write("forced_offline", device, cut=cut, request_id=request_id)
+
+        await self._at_once(cut_all)
         self._journal.flush()
-        return devices, unknown
+        return devices, [device_id for device_id, device in found.items() if device is None]
 
     def device(self, device_id: int) -> RomaDevice:
         """Raises UnknownResource."""

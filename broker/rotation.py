@@ -27,6 +27,7 @@ from broker.errors import (
 from broker.journal import Journal
 from broker.lwm2m.registrations import Departure, Registrations
 from broker.sessions import Ending, Sessions
+from broker.spread import Here, Spread
 from broker.statistics import Statistics
 from broker.store.sqlite import SqliteStore
 from broker.stored import StoredStates
@@ -59,6 +60,7 @@ class Rotation:
         self._async_commands = async_commands
         self._journal = journal
         self._statistics = statistics
+        self.spread: Spread = Here()
 
     async def reset_secret(
         self, device_id: str, slot: Slot, secret: str | None, *, force: bool, request_id: str
@@ -237,6 +239,10 @@ class Rotation:
         """Change one thing, durable before it is in force; raises StoreError, and `otherwise` if it met nothing."""
         return await self._durably(write, lambda changed: in_force(_only(changed, otherwise)))
 
+    async def at_once(self, change: Callable[[], T]) -> T:
+        """Change what needs no database; raises NotConfirmed."""
+        return await self._durably(lambda committed: committed([]), lambda _: change())
+
     async def _durably(
         self, write: Callable[[Callable[[list[R] | StoreError], None]], None], in_force: Callable[[list[R]], T]
     ) -> T:
@@ -251,15 +257,12 @@ class Rotation:
                 if isinstance(outcome, StoreError):
                     self._statistics.store_errors += 1
                     raise outcome
-                result = in_force(outcome)
+                self.spread.run(lambda: in_force(outcome), answer)
             except Exception as error:
                 if not answer.done():
                     answer.set_exception(error)
                 if not isinstance(error, BrokerError):
                     raise
-            else:
-                if not answer.done():
-                    answer.set_result(result)
 
         write(committed)
         return await answer

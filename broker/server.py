@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,40 +14,29 @@ from types import TracebackType
 from typing import Any, Self
 
 from broker import VERSION, sockets
-from broker.access.admission import Admission
-from broker.access.delivery import Delivery
-from broker.access.events import Events
-from broker.access.gate import Gate
-from broker.access.link import Links
-from broker.access.listener import Listener
-from broker.access.turns import Turns
-from broker.access.uplinks import Uplinks
+from broker.access.side import AccessSide, Doors
 from broker.async_commands import AsyncCommands
 from broker.auth.registry import Registry
 from broker.clock import Clock, SystemClock
-from broker.commands import Commands
 from broker.control_api import app
 from broker.control_api.callers import Callers
 from broker.control_api.http_server import HttpServer
 from broker.control_api.services import Services
 from broker.control_api.tenant import Tenant
-from broker.engines.choice import engine_for
-from broker.engines.engine import Engine
 from broker.journal import Journal
 from broker.lwm2m.registrations import Registrations
-from broker.messages import Messages
 from broker.notes import Notes
+from broker.processes.hub import Hub, Shared
 from broker.push.status_pushes import StatusPushes
 from broker.roma import RomaLink
 from broker.rotation import Rotation
 from broker.routing_rules import RoutingRules
 from broker.sessions import Sessions
 from broker.settings import Settings
-from broker.statistics import LoopLag, Statistics
+from broker.statistics import Statistics
 from broker.store.activations import ActivationKeeper
 from broker.store.roma import RomaTables
 from broker.store.sqlite import SqliteStore
-from broker.stored import StoredStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +69,8 @@ class Platform:
         self.http_port = 0
         self.more_ports: dict[str, int] = {}
         self.ca: Path | None = None
-        self._clock = clock or SystemClock()
+        self._shared = Shared(settings, clock or SystemClock()) if settings.access_processes > 1 else None
+        self._clock = self._shared.clock if self._shared else clock or SystemClock()
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -97,8 +86,7 @@ class Platform:
 
     async def _start(self, opening: AsyncExitStack) -> None:
         """Open everything in the order of need; the stack closes it in the opposite order."""
-        mqtt_socket, http_socket = self._bind(opening)
-        secure = self._bind_mqtts(opening)
+        doors, http_socket = self._bind(opening)
         ground = self._lay_ground(opening)
         tasks = await _open_tasks(opening)
         pushes = StatusPushes(
@@ -111,80 +99,80 @@ class Platform:
             ground.statistics,
             ground.ids,
         )
-        turns = Turns(asyncio.get_running_loop(), ground.journal)
-        services, gate, engine = self._connect(ground, pushes, turns, tasks)
+        access = self._access(ground, tasks)
+        services = self._connect(ground, pushes, access)
         await self._serve_http(opening, services, tasks, http_socket)
         opening.callback(ground.journal.end_following)
-        await engine.start()
-        opening.push_async_callback(engine.stop)
-        links = Links(self.settings, gate, Notes(ground.journal, ground.statistics, self._clock), turns)
-        await _serve_devices(opening, Listener(links), mqtt_socket, secure, pushes)
+        await access.serve(opening, doors, (ground.activations.save, services.async_commands.expire))
+        opening.push_async_callback(pushes.close)  # it is no news of a device that the platform ends
         await self._serve_lwm2m(opening, services)
-        services.loop_lag.start()
-        opening.callback(services.loop_lag.stop)
 
-    def _bind(self, opening: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
-        """Take the ports of MQTT and HTTP."""
-        host = self.settings.host
-        mqtt = opening.enter_context(sockets.listen(host, self.settings.mqtt_port, "MQTT"))
-        http = opening.enter_context(sockets.listen(host, self.settings.http_port, "HTTP"))
-        self.mqtt_port, self.http_port = sockets.port_of(mqtt), sockets.port_of(http)
-        return mqtt, http
-
-    def _bind_mqtts(self, opening: AsyncExitStack) -> tuple[socket.socket, ssl.SSLContext] | None:
-        """Take the port of MQTT over TLS, if it is to be served, and have a certificate for it."""
+    def _bind(self, opening: AsyncExitStack) -> tuple[list[Doors], socket.socket]:
+        """Take the ports of MQTT, in the clear and over TLS, and of HTTP."""
         settings = self.settings
+        mqtt = sockets.listen_together(settings.host, settings.mqtt_port, "MQTT", settings.access_processes)
+        for one in mqtt:
+            opening.enter_context(one)
+        http = opening.enter_context(sockets.listen(settings.host, settings.http_port, "HTTP"))
+        self.mqtt_port, self.http_port = sockets.port_of(mqtt[0]), sockets.port_of(http)
         if settings.mqtts_port is None:
-            return None
+            return [Doors(one) for one in mqtt], http
+        certificate, mqtts = self._bind_mqtts(opening, settings.mqtts_port)
+        return [Doors(one, other, certificate) for one, other in zip(mqtt, mqtts, strict=True)], http
+
+    def _bind_mqtts(self, opening: AsyncExitStack, port: int) -> tuple[tuple[Path, Path], list[socket.socket]]:
+        """Take the port of MQTT over TLS, and have a certificate and its key for it."""
+        settings = self.settings
         from broker.certificates import made_in, server_context  # slow to import, and only TLS needs it
 
         certificate, key = settings.tls_certificate, settings.tls_key
         if certificate is None or key is None:
             folder = settings.tls_folder or Path(opening.enter_context(TemporaryDirectory(prefix="keyturn-tls-")))
             self.ca, certificate, key = made_in(folder, settings.host, self._clock.utc())
-        context = server_context(certificate, key)
-        listening = opening.enter_context(sockets.listen(settings.host, settings.mqtts_port, "MQTT over TLS"))
-        self.more_ports["mqtts"] = sockets.port_of(listening)
-        return listening, context
+        server_context(certificate, key)  # files that do not serve are told of before anything is started
+        listening = sockets.listen_together(settings.host, port, "MQTT over TLS", settings.access_processes)
+        for one in listening:
+            opening.enter_context(one)
+        self.more_ports["mqtts"] = sockets.port_of(listening[0])
+        return (certificate, key), listening
 
     def _lay_ground(self, opening: AsyncExitStack) -> Ground:
         """Open the journal and the registry."""
-        settings, clock, loop = self.settings, self._clock, asyncio.get_running_loop()
-        statistics, sessions = Statistics(), Sessions()
-        journal = Journal(settings.journal, clock, loop.call_soon, settings.journal_ring)
+        settings, clock, loop, shared = self.settings, self._clock, asyncio.get_running_loop(), self._shared
+        statistics, sessions = Statistics(), shared.books if shared else Sessions()
+        journal = (shared.journal if shared else Journal)(
+            settings.journal, clock, loop.call_soon, settings.journal_ring
+        )
         opening.callback(journal.close)
         store = SqliteStore(settings.db, loop, settings.busy_timeout_s, clock)
         activations = ActivationKeeper(sessions.presence, store, statistics)
         opening.push_async_callback(_finish, activations, store, journal)
         roma_tables = RomaTables(store, clock)
-        registry = Registry(store.load(), store.load_products(), roma_tables.load())
+        make_registry = shared.registry if shared else Registry
+        registry = make_registry(store.load(), store.load_products(), roma_tables.load())
         activations.restore((*registry, *registry.roma))
         self._write_header(journal)
         ids = (f"{self.run}-{number}" for number in count(1))
         registrations: Registrations[Any] = Registrations(clock)
         return Ground(ids, statistics, sessions, journal, store, roma_tables, activations, registry, registrations)
 
-    def _connect(
-        self, ground: Ground, pushes: StatusPushes, turns: Turns, tasks: asyncio.TaskGroup
-    ) -> tuple[Services, Gate, Engine]:
-        """Put the parts together: what the control API works on, and what devices talk to."""
+    def _access(self, ground: Ground, tasks: asyncio.TaskGroup) -> AccessSide | Hub:
+        """Make what devices talk to, here or in other processes."""
+        notes = Notes(ground.journal, ground.statistics, self._clock)
+        if self._shared is not None:
+            return self._shared.hub(self.run, ground.registry, notes, tasks)
+        return AccessSide(self.settings, ground.registry, ground.sessions, notes, ground.ids, tasks)
+
+    def _connect(self, ground: Ground, pushes: StatusPushes, access: AccessSide | Hub) -> Services:
+        """Put together what the control API works on."""
         settings, clock, registrations = self.settings, self._clock, ground.registrations
         registry, sessions, journal, statistics = ground.registry, ground.sessions, ground.journal, ground.statistics
-        notes = Notes(journal, statistics, clock)
-        stored = StoredStates(journal, clock)
-        delivery = Delivery(sessions, stored, journal, statistics, clock)
-        engine = engine_for(settings, delivery, notes, turns, tasks)
-        stored.engine = engine
-        commands = Commands(registry, sessions, delivery, journal, ground.ids)
-        admission = Admission(settings, registry, sessions, stored, delivery, engine, notes)
-        uplinks = Uplinks(commands, Events(sessions, delivery, journal, clock), journal, statistics)
-        async_commands = AsyncCommands(registry, journal, clock)
-        sweeps = (ground.activations.save, async_commands.expire)
-        gate = Gate(settings, admission, uplinks, delivery, journal, statistics, sweeps)
+        stored, async_commands = access.stored, AsyncCommands(registry, journal, clock)
         rotation = Rotation(
             registry, ground.store, sessions, registrations, stored, async_commands, journal, statistics
         )
-        services = Services(
+        rotation.spread = access.spread
+        return Services(
             run=self.run,
             host=settings.host,
             mqtt_port=self.mqtt_port,
@@ -200,19 +188,17 @@ class Platform:
             roma=RomaLink(
                 registry, ground.roma_tables, rotation, sessions, stored, journal, statistics, settings.login_rules
             ),
-            stored=stored,
-            commands=commands,
+            commands=access.commands,
             async_commands=async_commands,
-            messages=Messages(registry, sessions, stored, delivery, journal, clock, ground.ids),
+            messages=access.messages,
             rules=RoutingRules(clock, pushes.follow, anywhere=settings.expose),
             clock=clock,
             journal=journal,
             statistics=statistics,
             answer_timeout_s=settings.answer_timeout_s,
-            loop_lag=LoopLag(asyncio.get_running_loop()),
+            figures=access.figures,
             stop=self.stop_asked.set,
         )
-        return services, gate, engine
 
     async def _serve_lwm2m(self, opening: AsyncExitStack, services: Services) -> None:
         settings = self.settings
@@ -266,19 +252,6 @@ class Platform:
             version=VERSION,
         )
         journal.flush()
-
-
-async def _serve_devices(
-    opening: AsyncExitStack,
-    listener: Listener,
-    listening: socket.socket,
-    secure: tuple[socket.socket, ssl.SSLContext] | None,
-    pushes: StatusPushes,
-) -> None:
-    """Let devices in; at the end nobody is told that they are cut: it is no news of a device that the platform ends."""
-    await listener.start(listening, secure)
-    opening.push_async_callback(listener.stop)
-    opening.push_async_callback(pushes.close)
 
 
 async def _finish(activations: ActivationKeeper, store: SqliteStore, journal: Journal) -> None:

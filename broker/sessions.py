@@ -34,6 +34,7 @@ class Ending(StrEnum):
     SLOW_CONSUMER = "slow_consumer"
     ENGINE_CLOSED = "engine_closed"
     INTERNAL_ERROR = "internal_error"
+    PROCESS_LOST = "process_lost"
     STOPPING = "stopping"
 
 

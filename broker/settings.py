@@ -8,13 +8,14 @@ from typing import Literal
 
 from broker.auth.plain_login import LONGEST_PASSWORD, LoginRules
 from broker.auth.signature import AccessKey
-from broker.engines.address import BUILTIN, EngineAddress
+from broker.engines.address import BUILTIN, EngineAddress, Kind
 from broker.errors import SettingsError
 from broker.hooks.engine import parse_address
 
 HOOKS = ("rabbitmq", "emqx")
 MAX_PAYLOAD = 1 << 20
 PUBLISH_HEADER = 2 + 65_535 + 2
+MAX_ACCESS_PROCESSES = 64
 KEY_ID = re.compile(r"[!-+\-.0-~]+")
 
 
@@ -41,6 +42,8 @@ class Settings:
     its management API with the user name, `hook_token` what it must show. `engine_secure` says that it takes devices
     over TLS alone. Its connections are compared with our sessions every `engine_poll_s`, and one that we have allowed
     may be unknown there for `engine_settle_s`.
+    `access_processes` let devices in, on the same ports; a change of what they judge by is answered when all have
+    confirmed it, or after `confirm_timeout_s` with an error.
     The `push_` settings hold for each receiver of status pushes; `push_backoff_s` is the waits before the attempts
     after the first.
 
@@ -107,6 +110,9 @@ class Settings:
     journal_ring: int = 100_000
     stop_grace_s: float = 2.0
 
+    access_processes: int = 1
+    confirm_timeout_s: float = 2.0
+
     def __post_init__(self) -> None:
         for name in ("mqtt_port", "http_port", "mqtts_port", "coap_port", "coaps_port"):
             port = getattr(self, name)
@@ -135,6 +141,18 @@ class Settings:
             not (self.is_open and self.expose),
             "policy open lets in whoever says that it is no device, and --expose lets strangers reach it; "
             "expected only one of them",
+        )
+        _require(
+            1 <= self.access_processes <= MAX_ACCESS_PROCESSES,
+            f"access_processes is {self.access_processes}, expected 1 to {MAX_ACCESS_PROCESSES}",
+        )
+        _require(
+            self.access_processes == 1 or self.engine.kind is not Kind.AMQTT,
+            "engine amqtt is in one process, expected builtin or the URL of a broker with more access_processes than 1",
+        )
+        _require(
+            self.access_processes == 1 or self.hook is None,
+            "with a hook another broker takes the devices, expected 1 access process",
         )
         self._check_callers()
         self._check_hook()
@@ -203,6 +221,7 @@ class Settings:
             "engine_poll_s",
             "engine_settle_s",
             "management_timeout_s",
+            "confirm_timeout_s",
         ):
             value = getattr(self, name)
             _require(value > 0, f"{name} is {value}, expected more than 0 seconds")

@@ -13,6 +13,27 @@ def listen(host: str, port: int, what: str) -> socket.socket:
     return listening
 
 
+def listen_together(host: str, port: int, what: str, number: int) -> list[socket.socket]:
+    """Listen on one port with so many sockets, among which the kernel shares out the connections.
+
+    Such a port may be bound by all who want to share it: whether somebody else has it is seen without that.
+    """
+    if number == 1:
+        return [listen(host, port, what)]
+    with listen(host, port, what) as alone:
+        port = port_of(alone)
+    together: list[socket.socket] = []
+    try:
+        for _ in range(number):
+            together.append(_bound(host, port, what, socket.SOCK_STREAM, shared=True))
+            together[-1].listen(BACKLOG)
+    except BaseException:
+        for one in together:
+            one.close()
+        raise
+    return together
+
+
 def receive(host: str, port: int, what: str) -> socket.socket:
     """Bind a port for datagrams; raises SettingsError when that cannot be."""
     listening = _bound(host, port, what, socket.SOCK_DGRAM)
@@ -25,13 +46,15 @@ def port_of(listening: socket.socket) -> int:
     return port
 
 
-def _bound(host: str, port: int, what: str, kind: socket.SocketKind) -> socket.socket:
+def _bound(host: str, port: int, what: str, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
     try:
         family, _, protocol, _, address = socket.getaddrinfo(host, port, type=kind)[0]
         listening = socket.socket(family, kind, protocol)
         try:
             if kind is socket.SOCK_STREAM:
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             listening.bind(address)
         except BaseException:
             listening.close()

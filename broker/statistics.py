@@ -3,7 +3,7 @@
 import os
 from asyncio import AbstractEventLoop, TimerHandle
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 SAMPLE_S = 0.1
@@ -34,6 +34,28 @@ class Statistics:
     internal_errors: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        return Statistics(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Statistics)))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one process can tell of itself, or several together."""
+
+    statistics: Statistics
+    stored_states: int
+    loop_lag_p99_ms: float
+    rss_kb: int
+
+    def __add__(self, other: "Figures") -> "Figures":
+        """Sum up, but for the lag: the worst counts."""
+        return Figures(
+            self.statistics + other.statistics,
+            self.stored_states + other.stored_states,
+            max(self.loop_lag_p99_ms, other.loop_lag_p99_ms),
+            self.rss_kb + other.rss_kb,
+        )
 
 
 class LoopLag:

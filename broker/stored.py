@@ -75,6 +75,14 @@ class StoredStates:
         """The new session has the state from now on; False if there was none."""
         return self._kept.pop(device_id, None) is not None
 
+    def give_up(self, device_id: str) -> Kept | None:
+        """Somebody else has the state from now on."""
+        return self._kept.pop(device_id, None)
+
+    def adopt(self, device_id: str, kept: Kept) -> None:
+        """The other way round."""
+        self._kept[device_id] = kept
+
     def drop(self, device_id: str, loss: Loss) -> None:
         """Forget what is kept of a device, if anything is."""
         kept = self._kept.pop(device_id, None)

@@ -67,9 +67,7 @@ class Admission:
         if isinstance(verdict, Refused):
             self._refuse(link, packet.client_id, terms, verdict)
             return
-        self._sessions.cut(verdict.device_id, Ending.TAKE_OVER)
-        if packet.clean_session:  # it wants nothing of what is stored [MQTT-3.1.2-6]
-            self._stored.drop(verdict.device_id, Loss.CLEAN_START)
+        self._make_way(verdict.device_id, packet)
         self._ask_engine(link, packet, terms, verdict)
 
     def refuse_version(self, link: Link, level: int) -> None:
@@ -99,6 +97,12 @@ class Admission:
         """Forget what was kept long enough."""
         self._stored.expire()
         self._engine.sweep()
+
+    def _make_way(self, device_id: str, packet: Connect) -> None:
+        """End what a new session of a device takes the place of."""
+        self._sessions.cut(device_id, Ending.TAKE_OVER)
+        if packet.clean_session:  # it wants nothing of what is stored [MQTT-3.1.2-6]
+            self._stored.drop(device_id, Loss.CLEAN_START)
 
     def _is_guest(self, packet: Connect) -> bool:
         """Tell whether an open gate lets somebody in who claims to be no device: under a client id of its own."""

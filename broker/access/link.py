@@ -162,8 +162,12 @@ class Link(asyncio.Protocol):
         self.cut(Ending.CONNECTION_LOST)
         self.session = None
 
-    def hold(self, session: Session) -> None:
-        """The CONNECT is judged, its answer is not ready: nothing more is served until there is one."""
+    @property
+    def is_held(self) -> bool:
+        return self._conversation.phase is Phase.HOLDING
+
+    def hold(self, session: Session | None) -> None:
+        """The CONNECT has no answer yet, and no session if it is not judged: nothing more is served until it has."""
         self.session = session
         self._conversation.hold()
 

@@ -46,10 +46,9 @@ class Router(Generic[S]):
         self._remove(subscriber, topic_filter)
         return True
 
-    def forget(self, subscriber: S) -> None:
-        """Remove every subscription of a subscriber."""
-        for topic_filter in self._filters.pop(subscriber, ()):
-            self._remove(subscriber, topic_filter)
+    def forget(self, subscriber: S) -> dict[str, Grant]:
+        """Remove every subscription of a subscriber; returns them, by their filters."""
+        return {text: self._remove(subscriber, text) for text in self._filters.pop(subscriber, ())}
 
     def receivers(self, topic: str, sender: S) -> dict[S, int]:
         """Return who gets a sender's message, each once, at the highest QoS of the filters that match."""
@@ -71,14 +70,14 @@ class Router(Generic[S]):
         yield self._exact.get(topic, {})
         yield from self._wild.matching(topic.split("/"))
 
-    def _remove(self, subscriber: S, topic_filter: str) -> None:
+    def _remove(self, subscriber: S, topic_filter: str) -> Grant:
         if _is_wild(topic_filter):
-            self._wild.remove(topic_filter.split("/"), subscriber)
-            return
+            return self._wild.remove(topic_filter.split("/"), subscriber)
         subscribers = self._exact[topic_filter]
-        del subscribers[subscriber]
+        grant = subscribers.pop(subscriber)
         if not subscribers:
             del self._exact[topic_filter]
+        return grant
 
 
 class _Level(Generic[S]):
@@ -97,16 +96,17 @@ class _Level(Generic[S]):
             here = here.below.setdefault(level, _Level())
         return here
 
-    def remove(self, levels: list[str], subscriber: S) -> None:
+    def remove(self, levels: list[str], subscriber: S) -> Grant:
         """Take a subscriber away, and every level that nobody needs any more."""
         path = [self]
         for level in levels:
             path.append(path[-1].below[level])
-        del path[-1].subscribers[subscriber]
+        grant = path[-1].subscribers.pop(subscriber)
         for above, level, here in zip(reversed(path[:-1]), reversed(levels), reversed(path), strict=False):
             if here.below or here.subscribers:
-                return
+                break
             del above.below[level]
+        return grant
 
     def matching(self, levels: list[str]) -> Iterator[dict[S, Grant]]:
         """Yield the subscribers of every filter that matches these levels; '#' includes the level above it."""

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     ENGINE_UNAVAILABLE = "engine_unavailable"
     ENGINE_REFUSED = "engine_refused"
     ENGINE_LACKS_VERSION = "engine_lacks_version"
+    PROCESS_UNRESPONSIVE = "process_unresponsive"
     INTERNAL_ERROR = "internal_error"
     MALFORMED_CALL = "malformed_call"
     UNKNOWN_CALLER = "unknown_caller"

@@ -110,6 +110,10 @@ class RomaRegistry:
         found = self._ids.get(client_id)
         return None if found is None else self._devices[found]
 
+    @property
+    def products(self) -> list[Product]:
+        return list(self._products.values())
+
     def product(self, product_id: int) -> Product | None:
         return self._products.get(product_id)
 

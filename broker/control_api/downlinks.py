@@ -36,11 +36,13 @@ def _serve_messages(api: APIRouter, services: Services) -> None:
     )
     async def create_message(device_id: str, request: Request) -> Response:
         wanted = parse(DeviceMessageRequest, await request.body())
-        return json_response(answers.posted(services.messages.post(device_id, wanted.message_for(device_id))), 201)
+        return json_response(
+            answers.posted(await services.messages.post(device_id, wanted.message_for(device_id))), 201
+        )
 
     @api.get(MESSAGES, **documented(answer=answers.ShownMessages, errors=(UnknownDevice,)))
     async def list_device_messages(device_id: str) -> Response:
-        return json_response(answers.listed(device_id, services.messages.kept(device_id)))
+        return json_response(answers.listed(device_id, await services.messages.kept(device_id)))
 
     @api.get(
         f"{MESSAGES}/{{message_id}}",
@@ -48,12 +50,12 @@ def _serve_messages(api: APIRouter, services: Services) -> None:
     )
     async def show_device_message(device_id: str, message_id: str) -> Response:
         """A message that is not there is an empty answer, as the vendor's Terraform provider has found."""
-        one = services.messages.kept(device_id).get(message_id)
+        one = (await services.messages.kept(device_id)).get(message_id)
         return json_response({} if one is None else answers.shown(one))
 
     @api.delete(f"{MESSAGES}/{{message_id}}", **documented(status=204, errors=(UnknownDevice,)))
     async def delete_device_message(device_id: str, message_id: str) -> Response:
-        services.messages.forget(device_id, message_id)
+        await services.messages.forget(device_id, message_id)
         return Response(status_code=204)
 
 

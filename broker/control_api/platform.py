@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -11,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from broker.access.delivery import Fate
-from broker.clock import Clock
 from broker.commands import Command
 from broker.control_api.documented import EVENTS, documented
 from broker.control_api.errors import json_response, parse
@@ -100,8 +100,7 @@ def router(services: Services) -> APIRouter:
     @api.post("/clock", **documented(body=ClockRequest, answer=ClockTime))
     async def advance_clock(request: Request) -> Response:
         wanted = parse(ClockRequest, await request.body())
-        _put_forward(services.clock, wanted.advance)
-        services.journal.write("clock", advanced=wanted.advance)
+        await services.rotation.at_once(partial(_advance, services, wanted.advance))
         return json_response({"utc": services.clock.utc().isoformat()})
 
     @api.get("/sessions", **documented(answer=SessionList))
@@ -116,7 +115,7 @@ def router(services: Services) -> APIRouter:
 
     @api.get("/statistics", **documented(answer=ShownStatistics))
     async def show_statistics() -> Response:
-        return json_response(statistics(services))
+        return json_response(statistics(services, await services.figures()))
 
     @api.post("/shutdown", **documented(status=202))
     async def shut_down() -> Response:
@@ -152,14 +151,15 @@ def _serve_downlinks(api: APIRouter, services: Services) -> None:
     )
     async def send_message(device_id: str, request: Request) -> Response:
         wanted = parse(MessageRequest, await request.body())
-        fate = services.messages.send(device_id, wanted.topic, _payload(wanted.payload), wanted.qos)
+        fate = await services.messages.send(device_id, wanted.topic, _payload(wanted.payload), wanted.qos)
         return json_response({"delivered": fate is Fate.SENT, "queued": fate is Fate.WAITING}, 202)
 
 
-def _put_forward(clock: Clock, seconds: float) -> None:
-    if clock.utc() + timedelta(seconds=seconds) > LATEST:
+def _advance(services: Services, seconds: float) -> None:
+    if services.clock.utc() + timedelta(seconds=seconds) > LATEST:
         raise InvalidInput(f"advance: expected a time before the year {LATEST:%Y}")
-    clock.put_forward(seconds)
+    services.clock.put_forward(seconds)
+    services.journal.write("clock", advanced=seconds)
 
 
 def _payload(value: Any) -> bytes:

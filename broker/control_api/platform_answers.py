@@ -11,7 +11,7 @@ from broker.access.terms import VERSIONS
 from broker.auth.registry import Slot
 from broker.control_api.services import Services
 from broker.sessions import Session
-from broker.statistics import Statistics, resident_kb
+from broker.statistics import Figures, Statistics
 
 
 class Address(BaseModel):
@@ -89,15 +89,15 @@ def _address(services: Services, port: int | None) -> dict[str, object] | None:
     return None if port is None else {"host": services.host, "port": port}
 
 
-def statistics(services: Services) -> dict[str, object]:
+def statistics(services: Services, figures: Figures) -> dict[str, object]:
     return {
-        **{field.name: getattr(services.statistics, field.name) for field in fields(Statistics)},
+        **{field.name: getattr(figures.statistics, field.name) for field in fields(Statistics)},
         "devices": len(services.registry),
         "online": len(services.sessions),
-        "stored_states": len(services.stored),
+        "stored_states": figures.stored_states,
         "journal_records_lost": services.journal.lost,
-        "loop_lag_p99_ms": services.loop_lag.p99_ms(),
-        "rss_kb": resident_kb(),
+        "loop_lag_p99_ms": figures.loop_lag_p99_ms,
+        "rss_kb": figures.rss_kb,
     }
 
 

@@ -101,7 +101,7 @@ def _serve_devices(api: APIRouter, services: Services) -> None:
     )
     async def batch_freeze_devices(request: Request) -> Response:
         wanted = parse(ForceOffline, await request.body())
-        return _answer(forced_offline(*roma.force_offline(wanted.device_ids, request.state.request_id)))
+        return _answer(forced_offline(*await roma.force_offline(wanted.device_ids, request.state.request_id)))
 
 
 def _serve_device(api: APIRouter, services: Services) -> None:

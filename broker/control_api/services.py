@@ -1,24 +1,22 @@
 """What the control API works on."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from broker.async_commands import AsyncCommands
 from broker.auth.registry import Registry
 from broker.clock import Clock
-from broker.commands import Commands
 from broker.control_api.callers import Callers
 from broker.control_api.tenant import Tenant
+from broker.downlinks import CommandDesk, MessageDesk
 from broker.journal import Journal
 from broker.lwm2m.registrations import Registrations
-from broker.messages import Messages
 from broker.roma import RomaLink
 from broker.rotation import Rotation
 from broker.routing_rules import RoutingRules
 from broker.sessions import Sessions
-from broker.statistics import LoopLag, Statistics
-from broker.stored import StoredStates
+from broker.statistics import Figures, Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +41,13 @@ class Services:
     registrations: Registrations[Any]
     rotation: Rotation
     roma: RomaLink
-    stored: StoredStates
-    commands: Commands
+    commands: CommandDesk
     async_commands: AsyncCommands
-    messages: Messages
+    messages: MessageDesk
     rules: RoutingRules
     clock: Clock
     journal: Journal
     statistics: Statistics
     answer_timeout_s: float
-    loop_lag: LoopLag
+    figures: Callable[[], Awaitable[Figures]]
     stop: Callable[[], None]

@@ -76,6 +76,16 @@ class Relay:
             self._kept.discard(device_id)
             self._purges[device_id] = self._begin(self._purge(device_id))
 
+    def hand_over(self, device_id: str) -> bool:
+        """The device goes to another gate before the same broker: tell whether that keeps anything of it."""
+        was_kept = device_id in self._kept
+        self._kept.discard(device_id)
+        return was_kept
+
+    def take_over(self, device_id: str, kept: bool) -> None:
+        if kept:
+            self._kept.add(device_id)
+
     def sweep(self) -> None:
         now = self._now()
         for upstream in [one for one in self._asking if one.deadline < now]:

@@ -297,7 +297,7 @@ def plant():
 def fail():
     raise {error}
 
-platform._spare_the_collector = plant
+platform.spare_the_collector = plant
 sys.exit(platform.main(sys.argv[1:]))
 """
 

@@ -169,12 +169,14 @@ def desk(tmp_path: Path) -> Iterator[Messages]:
     journal.close()
 
 
-def test_record_is_on_disk_before_the_answer_can_leave(desk: Messages, tmp_path: Path) -> None:
-    assert desk.send("d1", None, b'{"seq": 1}', 1) is Fate.SENT
+async def test_record_is_on_disk_before_the_answer_can_leave(desk: Messages, tmp_path: Path) -> None:
+    assert await desk.send("d1", None, b'{"seq": 1}', 1) is Fate.SENT
     assert json.loads((tmp_path / "platform.jsonl").read_text(encoding="utf-8"))["kind"] == "downlink"
 
 
-def test_record_of_the_vendors_message_is_on_disk_before_the_answer_can_leave(desk: Messages, tmp_path: Path) -> None:
-    assert desk.post("d1", NewMessage("x", {})).status is Status.DELIVERED
+async def test_record_of_the_vendors_message_is_on_disk_before_the_answer_can_leave(
+    desk: Messages, tmp_path: Path
+) -> None:
+    assert (await desk.post("d1", NewMessage("x", {}))).status is Status.DELIVERED
     lines = (tmp_path / "platform.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["downlink", "message"]

@@ -1,0 +1,1 @@
+"""Several access processes on one machine: a hub has the registry and the callers, the others have the devices."""
