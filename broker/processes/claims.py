@@ -104,7 +104,9 @@ class Claims:
         )
 
     def withdraw(self, waiting: Waiting) -> None:
-        """The connection is over, or its CONNECT is to be judged again."""
+        """The connection is over, or its CONNECT is to be judged again; without effect once the hub has answered."""
+        if waiting.number not in self._waiting:
+            return
         self._forget(waiting)
         self._channel.post(Withdrawn(waiting.number, waiting.session.device_id))
 

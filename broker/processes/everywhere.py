@@ -37,6 +37,7 @@ class _Pending:
     waiting: set[Member]
     answer: Callable[[NotConfirmed | None], None]
     begun: float
+    is_sent: bool
     cut: set[str] = field(default_factory=set)
     timer: asyncio.TimerHandle | None = None
     is_settled: bool = False
@@ -108,7 +109,7 @@ class Everywhere:
         about = frozenset(name for step in draft.steps for name in step.about)
         waiting = {one for one in self.members if one.serves} if draft.steps else set()
         now = self._clock.now()
-        pending = _Pending(number, about, draft.records, draft.believed, waiting, answer, now)
+        pending = _Pending(number, about, draft.records, draft.believed, waiting, answer, now, bool(draft.steps))
         self._changing.update(about)
         if draft.steps:
             for member in self.members:
@@ -150,7 +151,7 @@ class Everywhere:
         for name in pending.about:
             if not self._changing[name]:
                 del self._changing[name]
-        if pending.records or pending.about:
+        if pending.is_sent:
             for member in self.members:
                 member.post(Settled(pending.number))
         pending.answer(error)

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -230,9 +231,14 @@ class Rig:
 
 @asynccontextmanager
 async def running(folder: Path, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Rig]:
-    """Run a platform on free ports with a journal in the folder."""
+    """Run a platform on free ports with a journal in the folder.
+
+    KEYTURN_ACCESS_PROCESSES has devices let in by so many, wherever no test's own clock is needed in all of them.
+    """
     journal = folder / "platform.jsonl"
-    chosen = Settings(**{"mqtt_port": 0, "http_port": 0, "journal": journal, **settings})
+    processes = 1 if clock is not None else int(os.environ.get("KEYTURN_ACCESS_PROCESSES", "1"))
+    given = {"mqtt_port": 0, "http_port": 0, "journal": journal, "access_processes": processes}
+    chosen = Settings(**{**given, **settings})
     async with Platform(chosen, clock) as platform:
         base = f"http://127.0.0.1:{platform.http_port}"
         async with aiohttp.ClientSession(base) as http:
