@@ -57,15 +57,15 @@ class LocalSide(AccessSide):
     def change(self, letter: Change) -> None:
         """Make a change and confirm it; who was judged before it, and is not in yet, is judged again after it."""
         about = frozenset(name for step in letter.steps for name in step.about)
-        cut = tuple(found for step in letter.steps if (found := self._take(step)) is not None)
         self._door.shut(letter.number, about)
         if any(isinstance(step, ShareTopics) for step in letter.steps):
             self._sharing = letter.number
         for link, packet in self.claims.void(about):
             link.hold(None)
             self._door.wait(packet.client_id, (link, packet))
+        cut = tuple(found for step in letter.steps if (found := self._take(step)) is not None)
         self.notes.journal.flush()
-        self._channel.post(Confirmed(letter.number, cut))
+        self._channel.post_later(Confirmed(letter.number, cut))
 
     def settled(self, letter: Settled) -> None:
         for link, packet in self._door.open(letter.number):
@@ -106,7 +106,7 @@ class LocalSide(AccessSide):
         self.admission = LocalAdmission(
             self.settings, self.registry, self.sessions, self.stored, self.delivery, self.engine, self.notes
         )
-        self.admission.door, self.admission.sessions = self._door, self._local
+        self.admission.door = self._door
         return self.admission
 
     def _is_live(self, session: Session) -> bool:

@@ -1,7 +1,6 @@
 """The local line between the hub and an access process: objects, in order, many to a frame.
 
-A frame is written in the turn that its first object is posted in, and straight to the kernel: what a client can know
-of a turn, the other process can read. Both ends are ours, so a frame is a pickle.
+A frame is written once in a turn, and straight to the kernel. Both ends are ours, so a frame is a pickle.
 """
 
 import asyncio
@@ -47,13 +46,13 @@ class Channel:
             self._loop.call_soon(self.flush)
         self._due.append(letter)
 
+    def post_later(self, letter: object) -> None:
+        """Post something in the next turn: what this one writes to sockets, which loops collect, is out by then."""
+        self._loop.call_soon(self.post, letter)
+
     def flush(self) -> None:
         """Send what is posted."""
         self._before()
-        self.send_due()
-
-    def send_due(self) -> None:
-        """Send it, with nothing done before."""
         if not self._due:
             return
         frame = pickle.dumps(self._due, pickle.HIGHEST_PROTOCOL)

@@ -76,7 +76,7 @@ class Claims:
         self._statistics = statistics
         self._numbers = count(1)
         self._waiting: dict[int, Waiting] = {}
-        self._by_device: dict[str, Waiting] = {}
+        self._by_device: dict[str, list[Waiting]] = {}
         self._granted: dict[Session, int] = {}
         sessions.came, sessions.went, sessions.gave_up = self._came, self._went, self._gave_up
         self.start, self.stop, self.sweep, self.forget = engine.start, engine.stop, engine.sweep, engine.forget
@@ -88,7 +88,8 @@ class Claims:
         assert session.version is not None, "who has a slot was let in by some version"
         waiting = Waiting(self, next(self._numbers), session, packet, opened)
         session.line = cast("Line", waiting)
-        self._waiting[waiting.number] = self._by_device[session.device_id] = waiting
+        self._waiting[waiting.number] = waiting
+        self._by_device.setdefault(session.device_id, []).append(waiting)
         self._channel.post(
             Claim(
                 waiting.number,
@@ -112,12 +113,10 @@ class Claims:
 
     def void(self, about: Iterable[str]) -> list[Caller]:
         """A change bears upon these names: withdraw the claims that were judged before it, and return who made them."""
-        found = [self._by_device[name] for name in about if name in self._by_device]
-        if EVERYBODY in about:
-            found = list(self._waiting.values())
+        names = list(self._by_device) if EVERYBODY in about else about
+        found = [waiting for name in names for waiting in self._by_device.get(name, ())]
         for waiting in found:
             self.withdraw(waiting)
-            self._sessions.give_up(waiting.session)
         return [(cast("Link", waiting.session.link), waiting.packet) for waiting in found]
 
     # -- what the hub says
@@ -132,11 +131,12 @@ class Claims:
                 self.engine.heard(said, device_id)
         if not letter.claim:
             return
-        self._sessions.end(device_id, Ending.TAKE_OVER)
+        self._sessions.cut(device_id, Ending.TAKE_OVER)
         waiting = self._waiting.get(letter.claim)
         if waiting is not None:
             self._forget(waiting)
             self._granted[waiting.session] = waiting.number
+            self._sessions.expect_granted(waiting.session)
             self._open(waiting.session, waiting.packet, waiting.opened)
 
     def denied(self, letter: Denied) -> None:
@@ -146,18 +146,16 @@ class Claims:
             waiting.opened(NotReady(Reason.PROCESS_UNRESPONSIVE, letter.detail))
 
     def release(self, letter: Release) -> None:
-        """Let go of a device; a CONNECT of its own that waits for a claim comes after the one that this is for."""
+        """Let go of a device; a CONNECT that waits for a claim here comes after the one that this is for."""
         device_id = letter.device_id
-        self._sessions.end(device_id, Ending.TAKE_OVER)
-        if device_id not in self._by_device:
-            self._sessions.end_arriving(device_id, Ending.TAKE_OVER)
+        self._sessions.cut(device_id, Ending.TAKE_OVER)
         engine = self.engine.hand_over(device_id)
         if letter.clean:
             self._stored.drop(device_id, Loss.CLEAN_START)
         kept, mailbox = self._stored.give_up(device_id), self._stored.mailboxes.pop(device_id, None)
         estate = Estate(kept, engine if kept else None, mailbox)
         pickled = pickle.dumps(estate, pickle.HIGHEST_PROTOCOL) if kept or mailbox else None
-        self._channel.post(Released(letter.number, pickled))
+        self._channel.post_later(Released(letter.number, pickled))
 
     def _inherit(self, device_id: str, estate: Estate) -> None:
         if estate.kept is not None:
@@ -197,5 +195,7 @@ class Claims:
 
     def _forget(self, waiting: Waiting) -> None:
         del self._waiting[waiting.number]
-        if self._by_device.get(waiting.session.device_id) is waiting:
+        others = self._by_device[waiting.session.device_id]
+        others.remove(waiting)
+        if not others:
             del self._by_device[waiting.session.device_id]

@@ -8,7 +8,7 @@ together has one order, in which every verdict is right where it stands.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -32,34 +32,40 @@ class _Pending:
 
     number: int
     about: frozenset[str]
+    steps: list[Step]
     records: list[tuple[str, dict[str, Any]]]
     believed: set[str]
-    waiting: set[Member]
     answer: Callable[[NotConfirmed | None], None]
-    begun: float
-    is_sent: bool
+    begun: float = 0.0
+    waiting: set[Member] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
     timer: asyncio.TimerHandle | None = None
     is_settled: bool = False
 
 
 class Everywhere:
-    """`members` are all access processes; `settled` is called whenever a change is, with what it was about."""
+    """`members` are all access processes; `settled` is called whenever a change is, with what it was about.
+
+    One thing at a time is done with one device: a change waits while the one before is not settled, and while the
+    device `is_moving` from one process to another.
+    """
 
     def __init__(self, draft: Draft, journal: Journal, clock: Clock, timeout_s: float) -> None:
         self.members: list[Member] = []
         self.settled: Callable[[frozenset[str]], None] = lambda _about: None
+        self.is_moving: Callable[[str], bool] = lambda _device_id: False
         self.draft = draft
         self._journal = journal
         self._clock = clock
         self._timeout_s = timeout_s
         self._numbers = count(1)
         self._pending: dict[int, _Pending] = {}
+        self._queue: list[_Pending] = []
         self._changing: Counter[str] = Counter()
 
     def is_changing(self, device_id: str) -> bool:
         """Whether a change that bears upon this device is under way."""
-        return bool(self._changing) and (device_id in self._changing or EVERYBODY in self._changing)
+        return _overlap(self._changing, (device_id,))
 
     def run(self, change: Callable[[], T], answer: asyncio.Future[T]) -> None:
         draft = self.draft
@@ -103,21 +109,40 @@ class Everywhere:
             self._strike(pending, member)
 
     def _send(self, answer: Callable[[NotConfirmed | None], None]) -> None:
-        """Close the draft and send it out; a process that has no sessions yet need not confirm."""
-        draft, number = self.draft, next(self._numbers)
+        """Close the draft; send it out when nothing else about the same devices is under way."""
+        draft = self.draft
         draft.is_open = False
         about = frozenset(name for step in draft.steps for name in step.about)
-        waiting = {one for one in self.members if one.serves} if draft.steps else set()
-        now = self._clock.now()
-        pending = _Pending(number, about, draft.records, draft.believed, waiting, answer, now, bool(draft.steps))
+        pending = _Pending(next(self._numbers), about, draft.steps, draft.records, draft.believed, answer)
+        is_held_up = _overlap(self._changing, about) or any(map(self.is_moving, about))
         self._changing.update(about)
-        if draft.steps:
+        if is_held_up:
+            self._queue.append(pending)
+        else:
+            self._post(pending)
+
+    def go_on(self) -> None:
+        """Send out what has waited, in order, as far as nothing about the same devices is under way or waits before."""
+        waiting, self._queue = self._queue, []
+        busy = {name for pending in self._pending.values() if not pending.is_settled for name in pending.about}
+        for pending in waiting:
+            if _overlap(busy, pending.about) or any(map(self.is_moving, pending.about)):
+                self._queue.append(pending)
+            else:
+                self._post(pending)
+            busy |= pending.about
+
+    def _post(self, pending: _Pending) -> None:
+        """A process that has no sessions yet need not confirm; to that which follows it is in order all the same."""
+        if pending.steps:
+            pending.waiting = {one for one in self.members if one.serves}
             for member in self.members:
-                member.post(Change(number, draft.steps))
-        if not waiting:
+                member.post(Change(pending.number, pending.steps))
+        if not pending.waiting:
             self._settle(pending, None)
             return
-        self._pending[number] = pending
+        pending.begun = self._clock.now()
+        self._pending[pending.number] = pending
         loop = asyncio.get_running_loop()
         pending.timer = loop.call_later(self._timeout_s, partial(self._give_up, pending))
 
@@ -151,12 +176,21 @@ class Everywhere:
         for name in pending.about:
             if not self._changing[name]:
                 del self._changing[name]
-        if pending.is_sent:
+        if pending.steps:
             for member in self.members:
                 member.post(Settled(pending.number))
         pending.answer(error)
         self.settled(pending.about)
+        if self._queue:
+            self.go_on()
 
 
 def _named(pending: _Pending) -> list[str]:
     return sorted(pending.about)[:NAMED]
+
+
+def _overlap(busy: Collection[str], about: Collection[str]) -> bool:
+    """Whether something is about a device that something else is about."""
+    if not busy or not about:
+        return False
+    return EVERYBODY in busy or EVERYBODY in about or any(name in busy for name in about)

@@ -62,7 +62,7 @@ class Homes:
         self._moves: dict[int, _Move] = {}
         self._moving: dict[str, int] = {}
         self._numbers = count(1)
-        everywhere.settled = self._go_on
+        everywhere.settled, everywhere.is_moving = self._go_on, self._moving.__contains__
 
     # -- what processes say
 
@@ -100,7 +100,7 @@ class Homes:
             next_move.estate = estate
         else:
             member.post(Granted(0, device_id, estate, tuple(move.missed)))
-        self._go_on(frozenset((device_id,)))
+        self._moved(device_id)
 
     def said(self, letter: Said) -> None:
         """Pass a message on to all, and keep it for devices that are nowhere just now."""
@@ -184,4 +184,9 @@ class Homes:
             Denied(move.claim.number, f"access process {move.home.number} does not let go of the device")
         )
         del self._moving[move.claim.device_id]
-        self._go_on(frozenset((move.claim.device_id,)))
+        self._moved(move.claim.device_id)
+
+    def _moved(self, device_id: str) -> None:
+        """What has waited for the device goes on; changes first, because they hold up everything else."""
+        self._everywhere.go_on()
+        self._go_on(frozenset((device_id,)))

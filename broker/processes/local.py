@@ -14,24 +14,20 @@ from broker.presence import Presence, Versions
 from broker.processes.channel import Channel
 from broker.processes.door import Door
 from broker.processes.letters import Lines, Reported
-from broker.sessions import Ending, Session, Sessions
+from broker.sessions import Session, Sessions
 from wire.mqtt import Connect
 
 Caller = tuple[Link, Connect]
 
 
 class LocalJournal(Journal):
-    """Appends to the file of all processes, and has the hub tell its readers; it is sent before clients hear of it."""
+    """Appends to the file of all processes, and has the hub tell its readers."""
 
     def __init__(
         self, path: Path | None, clock: Clock, later: Callable[[Callable[[], None]], object], channel: Channel
     ) -> None:
         super().__init__(path, clock, later, ring=0)
         self._channel = channel
-
-    def flush(self) -> None:
-        super().flush()
-        self._channel.send_due()
 
     def take_in(self, data: bytes) -> None:
         self._channel.post(Lines(data, self.lost))
@@ -64,13 +60,19 @@ class LocalSessions(Sessions):
         self.went: Callable[[Session, datetime, bool], None] = lambda _session, _utc, _for_good: None
         self.gave_up: Callable[[Session], None] = lambda _session: None
 
+    def expect(self, session: Session) -> None:
+        """Its claim comes first: until that is granted nobody but its own connection can end it."""
+
+    def expect_granted(self, session: Session) -> None:
+        super().expect(session)
+
     def give_up(self, session: Session) -> None:
-        if self.arriving(session.device_id) is session:
+        if self._arriving.get(session.device_id) is session:
             super().give_up(session)
             self.gave_up(session)
 
     def attach(self, session: Session) -> None:
-        if self.arriving(session.device_id) is session:
+        if self._arriving.get(session.device_id) is session:
             del self._arriving[session.device_id]
         super().attach(session)
         self.came(session)
@@ -81,24 +83,11 @@ class LocalSessions(Sessions):
         self.went(session, utc, for_good)
         return True
 
-    def arriving(self, device_id: str) -> Session | None:
-        return self._arriving.get(device_id)
-
-    def end(self, device_id: str, ending: Ending) -> None:
-        """Cut the device's session, and not one that arrives."""
-        if (session := self.get(device_id)) is not None:
-            session.link.cut(ending)
-
-    def end_arriving(self, device_id: str, ending: Ending) -> None:
-        if (session := self.arriving(device_id)) is not None:
-            session.link.cut(ending)
-
 
 class LocalAdmission(Admission):
     """Judges nobody while a change that bears upon him is under way; makes way when a claim is granted, not before."""
 
     door: Door[Caller]
-    sessions: LocalSessions
 
     def connect(self, link: Link, packet: Connect) -> None:
         if self.door.is_shut(packet.client_id):
@@ -118,5 +107,5 @@ class LocalAdmission(Admission):
             complain(f"serving {link.peer} failed\n{traceback.format_exc()}")
             self.refuse_unavailable(link, packet.level)
 
-    def _make_way(self, device_id: str, packet: Connect) -> None:  # noqa: ARG002 - what is stored stays until then
-        self.sessions.end_arriving(device_id, Ending.TAKE_OVER)
+    def _make_way(self, device_id: str, packet: Connect) -> None:
+        """Whoever has the device keeps it until then."""

@@ -12,7 +12,6 @@ from broker.access.side import Doors
 from broker.clock import SystemClock
 from broker.complaints import complain
 from broker.errors import BrokerError, SettingsError
-from broker.journal import Journal
 from broker.notes import Notes
 from broker.processes.access import LocalSide
 from broker.processes.channel import Channel
@@ -172,7 +171,7 @@ class Service:
     def _before(self) -> None:
         """The hub hears of nothing that the journal does not hold."""
         if self._journal is not None:
-            Journal.flush(self._journal)
+            self._journal.flush()
 
 
 async def _either(*waits: Coroutine[Any, Any, object]) -> None:

@@ -28,9 +28,10 @@ class _Span:
     name: str
 
 
-def violations(facts: Facts, records: Sequence[Record]) -> list[str]:
-    """Say all that must not have happened."""
-    replay = Replay(records, {one.peer: one.fingerprint for one in facts.attempts})
+def violations(facts: Facts, records: Sequence[Record], *, side_by_side: bool = False) -> list[str]:
+    """Say all that must not have happened, in one process or in several `side_by_side`."""
+    fingerprints = {one.peer: one.fingerprint for one in facts.attempts}
+    replay = Replay(records, fingerprints, side_by_side=side_by_side)
     return [*replay.violations, *_beside_the_replay(facts, records, replay)]
 
 

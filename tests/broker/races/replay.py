@@ -35,14 +35,16 @@ class Replay:
     """Goes through a journal; `violations` is what does not follow from what came before it.
 
     `fingerprints` tells which secret came from which peer. Afterwards `judged` has the place of each peer's verdict,
-    and `sessions` all that were accepted.
+    and `sessions` all that were accepted. `side_by_side` judges several processes: while one has cut a session and
+    tells the others why, another may still refuse somebody, by what is in force there and in the journal.
     """
 
-    def __init__(self, records: Sequence[Record], fingerprints: dict[str, str]) -> None:
+    def __init__(self, records: Sequence[Record], fingerprints: dict[str, str], *, side_by_side: bool = False) -> None:
         self.violations: list[str] = []
         self.judged: dict[str, int] = {}
         self.sessions: dict[str, Session] = {}
         self._fingerprints = fingerprints
+        self._side_by_side = side_by_side
         self._devices: dict[str, Device] = {}
         for place, record in enumerate(records):
             if "device" in record and (problem := self._problem(place, record)):
@@ -52,6 +54,8 @@ class Replay:
         device = self._devices.setdefault(record["device"], Device())
         kind, cut_for = record["kind"], device.cut_for
         device.cut_for = None
+        if kind == "refused" and self._side_by_side:
+            device.cut_for, cut_for = cut_for, None
         if kind in ("accepted", "refused"):
             self.judged[record["peer"]] = place
         problems = list(getattr(self, f"_{kind}")(device, record, cut_for))

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import aiohttp
+import pytest
 
 from tests.broker.races.checker import violations
 from tests.broker.races.crowd import Crowd
@@ -46,12 +47,14 @@ async def stress(platform: PlatformProcess, seed: int) -> Facts:
     return facts
 
 
-async def test_order_holds_whoever_races_whom(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_order_holds_whoever_races_whom(tmp_path: Path, processes: int) -> None:
     journal = tmp_path / "platform.jsonl"
-    async with serving("--db", tmp_path / "k.db", "--journal", journal) as platform:
+    shares = ("--access-processes", str(processes))
+    async with serving("--db", tmp_path / "k.db", "--journal", journal, *shares) as platform:
         facts = await stress(platform, SEED)
     records: list[Record] = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
-    found = violations(facts, records)
+    found = violations(facts, records, side_by_side=processes > 1)
     assert not found, f"seed {SEED}, {len(found)} violations, the first: {found[:5]}"
     assert_that_it_was_a_race(facts, records)
 
