@@ -69,7 +69,7 @@ class Platform:
         self.http_port = 0
         self.more_ports: dict[str, int] = {}
         self.ca: Path | None = None
-        self._shared = Shared(settings, clock or SystemClock()) if settings.access_processes > 1 else None
+        self._shared = None if settings.access_processes == 1 else Shared(settings, clock)
         self._clock = self._shared.clock if self._shared else clock or SystemClock()
         self._open = AsyncExitStack()
 

@@ -16,7 +16,7 @@ from typing import Any
 from broker.access.side import Doors
 from broker.auth.registry import Device, Product, Registry
 from broker.auth.roma import RomaRegistry
-from broker.clock import Clock
+from broker.clock import Clock, SystemClock
 from broker.errors import DeviceOffline, NotConfirmed, SettingsError
 from broker.notes import Notes
 from broker.processes.books import Books
@@ -45,6 +45,7 @@ from broker.processes.letters import (
     Withdrawn,
 )
 from broker.processes.member import Member
+from broker.program import CRASH
 from broker.sessions import Ending
 from broker.settings import Settings
 from broker.statistics import Figures, LoopLag, Statistics, resident_kb
@@ -52,16 +53,17 @@ from broker.statistics import Figures, LoopLag, Statistics, resident_kb
 ROOT = Path(__file__).parents[2]
 STOP_S = 5.0
 """How long a process may take to let its devices go."""
-CRASHED = 4
 
 
 class Shared:
     """The parts of the platform that other processes have copies of, or a share in; each is made once."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None) -> None:
+        if clock is not None:
+            raise SettingsError("a clock of one process is none of the others', expected access_processes 1")
         self._settings = settings
         self._draft = Draft()
-        self.clock = HubClock(self._draft, clock)
+        self.clock = HubClock(self._draft, SystemClock())
         self.books = Books(self._draft)
 
     def journal(self, path: Path | None, clock: Clock, later: Later, ring: int) -> HubJournal:
@@ -135,8 +137,9 @@ class Hub:
             self._tasks.create_task(self._keep(one, ready), name="access process")
             for one, ready in zip(doors, started, strict=True)
         ]
+        await asyncio.wait(started)
         for ready in started:
-            await ready
+            ready.result()
         self._sweep(sweeps)
         self._loop_lag.start()
         opening.callback(self._loop_lag.stop)
@@ -158,16 +161,16 @@ class Hub:
         """Have a process at a door, and another when it dies; one that cannot begin ends the platform."""
         while not self._is_stopping:
             member, gone = Member(next(self._numbers)), asyncio.Event()
-            process = await self._start(member, doors, ready, gone)
+            try:
+                process = await self._start(member, doors, ready, gone)
+            except OSError as error:
+                _fail(ready, f"an access process cannot be started: {error.strerror}")
+                return
             await gone.wait()
             code = await process.wait()
             self._lose(member, process.pid, code)
-            if not ready.done():
-                ready.set_exception(SettingsError(f"an access process ended with {code} before it served"))
-                return
-            if code == CRASHED or not member.is_ready:
-                error = RuntimeError(f"access process {member.number} ended with {code}")
-                asyncio.get_running_loop().call_exception_handler({"message": "no devices let in", "exception": error})
+            if not self._is_stopping and (code == CRASH or not member.is_ready):
+                _fail(ready, f"access process {member.number} ended with {code}")
                 return
 
     async def _start(self, member: Member, doors: Doors, ready: asyncio.Future[None], gone: asyncio.Event) -> Process:
@@ -278,3 +281,12 @@ class Hub:
             sweep()
         loop = asyncio.get_running_loop()
         self._sweeper = loop.call_later(self._settings.sweep_s, self._sweep, sweeps)
+
+
+def _fail(ready: asyncio.Future[None], why: str) -> None:
+    """Tell who waits for a process, or stop the platform, which was to have it all the time."""
+    if not ready.done():
+        ready.set_exception(SettingsError(why))
+    elif ready.exception() is None:
+        context = {"message": "devices are not let in any more", "exception": RuntimeError(why)}
+        asyncio.get_running_loop().call_exception_handler(context)
