@@ -260,11 +260,12 @@ def test_file_limit_is_raised_to_the_hard_limit() -> None:
         assert soft == hard
 
 
-def test_session_is_gone_in_the_real_loop_when_the_answer_arrives() -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_session_is_gone_in_the_real_loop_when_the_answer_arrives(processes: str) -> None:
     """The same promise as in the tests of rotation, on the event loop that the process runs on."""
     line = json.dumps({"device_id": "d1", "primary": PRIMARY}).encode()
     body = json.dumps({"secret": PRIMARY, "force_disconnect": True}).encode()
-    with process() as (_, ready):
+    with process("--access-processes", processes) as (_, ready):
         post(ready, "/_platform/devices", line)
         for _ in range(100):
             with socket.create_connection(("127.0.0.1", ready["mqtt"]["port"]), 5) as device:
