@@ -1,7 +1,7 @@
 """The amqtt package as the engine: its broker in this process, with a connection in memory for every session.
 
-It is reached by its public `external_connected` and by nothing else. Its version is pinned: what is worked around here
-are faults of that one.
+It is reached by its `external_connected`, and its `sessions` are looked at; nothing that it keeps to itself is touched.
+Its version is pinned: what is worked around here are faults of that one.
 """
 
 import asyncio
@@ -29,7 +29,6 @@ CONFIG: dict[str, Any] = {
 }
 CLEAN_GONE_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.01
-LAST_TURNS = 5
 
 EXPECTED = (OSError, AMQTTError, MQTTError)
 """What its tasks fail with when a client is gone, or does not acknowledge: it looks at few of them."""
@@ -61,8 +60,6 @@ class Amqtt(Relay):
         await self._broker.shutdown()
         for task in tasks:
             task.cancel()
-        for _ in range(LAST_TURNS):  # it cancels tasks of its own and does not wait for them
-            await asyncio.sleep(0)
         asyncio.get_running_loop().set_exception_handler(self._tell_of_failures)
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from tests.broker.engines.stage import (
 from tests.broker.engines.test_unavailable import relaying, told
 from tests.broker.rig import BOTH_VERSIONS, Rig, connect
 from tests.support.mosquitto import mosquitto
-from wire.mqtt import Disconnect
+from tests.support.mqtt_server import Peer, scripted_server
+from wire.mqtt import Connect, Disconnect
 
 
 @pytest.mark.peer
@@ -93,3 +94,21 @@ async def test_state_of_an_earlier_run_is_no_more(tmp_path: Path, rig: Rig, engi
         client, answer = await enter(later, persistent())
         async with client:
             assert answer.session_present
+
+
+async def never_forgetting(peer: Peer) -> None:
+    """The script of a broker that has a session of everybody, whatever it is asked for."""
+    await peer.accept(session_present=True)
+
+
+async def test_broker_that_never_forgets_is_asked_once(tmp_path: Path) -> None:
+    async with (
+        scripted_server(never_forgetting) as server,
+        relaying(tmp_path, f"mqtt://127.0.0.1:{server.port}", engine_timeout_s=5.0) as rig,
+    ):
+        client, answer = await enter(rig, persistent())
+        client.writer.close()
+        assert not answer.session_present
+        asked = [peer.packets[0] for peer in server.peers]
+    ours = Connect("d1", keepalive=0, clean_session=False)
+    assert asked == [ours, Connect("d1"), ours]
