@@ -1,16 +1,18 @@
 """Two number the messages of one client: what each of them sees, in every order of events."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from broker.access import downlinks as downlinks_module
 from broker.access.downlinks import Downlinks
 from broker.access.queue import Bounds, Message
 from broker.engines.packet_ids import PacketIds
 from wire.mqtt import PubAck, PubComp, Publish, PubRec, PubRel, packet_id_of
 
 IDS = st.integers(1, 6)
-"""So few that they meet all the time."""
+"""So few that they meet all the time; ours are no more than 14 here, and come round."""
 
 
 def both(window: int = 20) -> tuple[Downlinks, PacketIds]:
@@ -83,10 +85,15 @@ class Client(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.patched = pytest.MonkeyPatch()
+        self.patched.setattr(downlinks_module, "MAX_PACKET_ID", 14)
         self.downlinks, self.ids = both()
         self.ours: set[int] = set()
         self.its: dict[int, int] = {}
         """What the client holds of the broker's: the id that it knows, and the broker's own."""
+
+    def teardown(self) -> None:
+        self.patched.undo()
 
     @rule()
     @precondition(lambda self: len(self.ours) < 6)
@@ -127,4 +134,4 @@ class Client(RuleBasedStateMachine):
 
 
 TestClient = Client.TestCase
-TestClient.settings = settings(max_examples=40)
+TestClient.settings = settings(max_examples=60)

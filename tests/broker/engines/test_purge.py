@@ -1,7 +1,6 @@
 """Having a broker forget: how it goes with one that does, and with one that does not."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,6 +58,15 @@ async def test_broker_that_does_not_take_it_is_an_error(script: Script, why: str
     error = purge.done.exception()
     assert isinstance(error, OSError)
     assert why in str(error)
+
+
+async def test_purge_that_nobody_waits_for_any_more_fails_unheard() -> None:
+    async with scripted_server(silent) as server:
+        purge = Purge(GREETING)
+        await asyncio.get_running_loop().create_connection(lambda: purge, "127.0.0.1", server.port)
+        purge.end()
+        await until(server.peers[0].gone.is_set, "it hangs up")
+        assert purge.done.cancelled()
 
 
 class Slow:
@@ -120,10 +128,3 @@ async def test_purge_that_is_not_answered_is_given_up_and_tried_again(tmp_path: 
         assert peers[1].gone.is_set(), "the first attempt is no longer open"
         await until(peers[2].gone.is_set, "the second is over")
         assert peers[2].packets == [Connect("d1"), Disconnect()]
-
-
-async def test_purge_that_is_under_way_ends_with_the_platform(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with purging(tmp_path, Slow()) as (_, peers):
-        await until(lambda: peers[1].descriptor >= 0, "it is under way")
-    gc.collect()
-    assert "never retrieved" not in caplog.text
