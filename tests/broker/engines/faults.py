@@ -11,6 +11,7 @@ class Fault(Enum):
     LOSES_UNACKNOWLEDGED = "a message of QoS 1 that was not acknowledged is not sent again"
     RAISES_QOS = "a message of QoS 0 arrives with the QoS of the subscription"
     MARKS_AS_RETAINED = "a message that waited for a device is marked as retained"
+    ENDS_AT_DOLLAR = "a message on a topic that begins with $ ends the session of who says it, with an open gate"
     LEAKS_RETAINED = "a retained message goes to clients that never subscribed to it"
     CUTS_WHO_STOPS_READING = "a client that leaves too much unread is cut, and what it did not read is lost"
 
@@ -22,6 +23,7 @@ KNOWN: dict[str, set[Fault]] = {
         Fault.LOSES_UNACKNOWLEDGED,
         Fault.RAISES_QOS,
         Fault.MARKS_AS_RETAINED,
+        Fault.ENDS_AT_DOLLAR,
         Fault.LEAKS_RETAINED,
         Fault.CUTS_WHO_STOPS_READING,
     },
