@@ -17,7 +17,6 @@ from tests.broker.engines.stage import (
     publish,
     subscribe,
 )
-from tests.broker.engines.test_pressure import pour
 from tests.broker.rig import Client, Rig, connect, running
 from wire.mqtt import Disconnect, PubAck, Publish
 
@@ -106,16 +105,3 @@ async def test_retained_message_goes_to_who_asked_for_it(open_rig: Rig, engine: 
         client.send(Publish("priv/secret", b"", 1, 8, retain=True))
         assert {type(await client.receive()) for _ in range(2)} == {PubAck, Publish}
     assert (got is not None) is has(engine, Fault.LEAKS_RETAINED)
-
-
-@EVERY
-async def test_client_that_stops_reading_is_held_up_or_cut(rig: Rig, engine: Engine) -> None:
-    async with await rig.login(connect("d2")) as deaf, await rig.login() as client:
-        await subscribe(deaf, ("flood", 0))
-        deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await pour(client, "flood")
-        await nothing_more(client)
-        cut = has(engine, Fault.CUTS_WHO_STOPS_READING)
-        assert set(await rig.sessions()) == ({"d1"} if cut else {"d1", "d2"})
-    reasons = [one["reason"] for one in rig.records("detached")]
-    assert reasons.count("slow_consumer") == cut

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from broker.engines.address import EngineAddress
-from tests.broker.engines.stage import EVERY, nothing_more, subscribe
+from tests.broker.engines.faults import Fault, has
+from tests.broker.engines.stage import EVERY, Engine, nothing_more, subscribe
 from tests.broker.rig import Client, Rig, connect, running
 from tests.support.mqtt_server import Peer, scripted_server
 from tests.support.waiting import until
@@ -30,7 +31,7 @@ async def pour(client: Client, topic: str) -> None:
 
 
 @EVERY
-async def test_subscriber_that_stops_reading_costs_next_to_nothing(rig: Rig) -> None:
+async def test_subscriber_that_stops_reading_costs_next_to_nothing(rig: Rig, engine: Engine) -> None:
     async with await rig.login(connect("d2")) as deaf, await rig.login() as client:
         await subscribe(deaf, ("flood", 0))
         deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -38,6 +39,10 @@ async def test_subscriber_that_stops_reading_costs_next_to_nothing(rig: Rig) -> 
         await pour(client, "flood")
         await nothing_more(client)
         assert memory() - before < MOST_KEPT
+        cut = has(engine, Fault.CUTS_WHO_STOPS_READING)
+        assert set(await rig.sessions()) == ({"d1"} if cut else {"d1", "d2"})
+    reasons = [one["reason"] for one in rig.records("detached")]
+    assert reasons.count("slow_consumer") == cut
     assert (await rig.statistics())["internal_errors"] == 0
 
 
