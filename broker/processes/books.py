@@ -8,7 +8,7 @@ from typing import cast
 from broker.access.downlinks import Downlinks
 from broker.access.queue import Bounds
 from broker.access.terms import PLAIN
-from broker.processes.changes import Draft
+from broker.processes.changes import Draft, HubPresence
 from broker.processes.letters import Claim, Cut
 from broker.processes.member import Member
 from broker.sessions import Ending, Link, Session, Sessions
@@ -30,6 +30,7 @@ class Books(Sessions):
 
     def __init__(self, draft: Draft) -> None:
         super().__init__()
+        self.presence = HubPresence(draft)
         self._draft = draft
 
     def cut(self, device_id: str, ending: Ending) -> bool:

@@ -6,6 +6,7 @@ in the draft, and `Everywhere` sends it out when the callback is over.
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from broker.auth.roma import Product as RomaProduct
 from broker.auth.roma import RomaDevice, RomaRegistry
 from broker.clock import Clock
 from broker.journal import Journal
+from broker.presence import Presence
 from broker.processes.letters import (
     Forget,
     Put,
@@ -32,16 +34,21 @@ Later = Callable[[Callable[[], None]], object]
 
 
 class Draft:
-    """The change that is being made in this callback, if one is; `believed` is whose sessions it should end."""
+    """The change that is being made in this callback, if one is; `believed` is whose sessions it should end.
+
+    What the hub does `afterwards`, when all have made it, is about what they say meanwhile.
+    """
 
     def __init__(self) -> None:
         self.is_open = False
         self.steps: list[Step] = []
         self.records: list[tuple[str, dict[str, Any]]] = []
         self.believed: set[str] = set()
+        self.afterwards: list[Callable[[], None]] = []
 
     def begin(self) -> None:
-        self.is_open, self.steps, self.records, self.believed = True, [], [], set()
+        self.is_open = True
+        self.steps, self.records, self.believed, self.afterwards = [], [], set(), []
 
     def add(self, step: Step) -> None:
         assert self.is_open, f"{step} outside of a change would be a secret of this process"
@@ -116,6 +123,17 @@ class HubClock:
         self._clock.put_forward(seconds)
         self.ahead += timedelta(seconds=seconds)
         self._draft.add(PutForward(seconds))
+
+
+class HubPresence(Presence):
+    """Forgets a device when the end of its session was heard of."""
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__()
+        self._draft = draft
+
+    def forget(self, device_id: str) -> None:
+        self._draft.afterwards.append(partial(super().forget, device_id))
 
 
 class HubJournal(Journal):

@@ -100,7 +100,6 @@ class Claims:
                 session.peer,
                 session.connected_at,
                 session.terms.level,
-                packet.clean_session,
             )
         )
 
@@ -150,8 +149,6 @@ class Claims:
         device_id = letter.device_id
         self._sessions.cut(device_id, Ending.TAKE_OVER)
         engine = self.engine.hand_over(device_id)
-        if letter.clean:
-            self._stored.drop(device_id, Loss.CLEAN_START)
         kept, mailbox = self._stored.give_up(device_id), self._stored.mailboxes.pop(device_id, None)
         estate = Estate(kept, engine if kept else None, mailbox)
         pickled = pickle.dumps(estate, pickle.HIGHEST_PROTOCOL) if kept or mailbox else None

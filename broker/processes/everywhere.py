@@ -35,6 +35,7 @@ class _Pending:
     steps: list[Step]
     records: list[tuple[str, dict[str, Any]]]
     believed: set[str]
+    afterwards: list[Callable[[], None]]
     answer: Callable[[NotConfirmed | None], None]
     begun: float = 0.0
     waiting: set[Member] = field(default_factory=set)
@@ -113,7 +114,9 @@ class Everywhere:
         draft = self.draft
         draft.is_open = False
         about = frozenset(name for step in draft.steps for name in step.about)
-        pending = _Pending(next(self._numbers), about, draft.steps, draft.records, draft.believed, answer)
+        pending = _Pending(
+            next(self._numbers), about, draft.steps, draft.records, draft.believed, draft.afterwards, answer
+        )
         is_held_up = _overlap(self._changing, about) or any(map(self.is_moving, about))
         self._changing.update(about)
         if is_held_up:
@@ -172,6 +175,8 @@ class Everywhere:
                 was_mqtt, device_id = fields["device"] in pending.believed, fields["device"]
                 fields["cut"] = (fields["cut"] and not was_mqtt) or device_id in pending.cut
             self._journal.write(kind, **fields)
+        for do in pending.afterwards:
+            do()
         self._changing.subtract(pending.about)
         for name in pending.about:
             if not self._changing[name]:

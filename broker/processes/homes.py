@@ -167,7 +167,7 @@ class Homes:
         number, move = next(self._numbers), _Move(claim, member, home)
         self._moves[number], self._moving[claim.device_id] = move, number
         move.timer = asyncio.get_running_loop().call_later(self._timeout_s, self._deny, move)
-        home.post(Release(number, claim.device_id, claim.clean))
+        home.post(Release(number, claim.device_id))
 
     def _grant(self, member: Member, claim: Claim, estate: bytes | None = None, missed: tuple[Said, ...] = ()) -> None:
         key = member, claim.number

@@ -145,11 +145,10 @@ class Denied(NamedTuple):
 
 
 class Release(NamedTuple):
-    """Another process wants a device: cut its session, and hand over what is kept; nothing if its start is `clean`."""
+    """Another process wants a device: cut its session, and hand over what is kept."""
 
     number: int
     device_id: str
-    clean: bool
 
 
 class Ask(NamedTuple):
@@ -202,7 +201,6 @@ class Claim(NamedTuple):
     peer: str
     connected_at: datetime
     level: int
-    clean: bool
 
 
 class Withdrawn(NamedTuple):

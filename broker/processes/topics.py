@@ -6,6 +6,7 @@ knows: what is published after its SUBACK is not lost.
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 
 from broker.access.delivery import Delivery
 from broker.access.router import Grant, Router
@@ -13,9 +14,9 @@ from broker.engines.builtin import Builtin
 from broker.processes.channel import Channel
 from broker.processes.letters import Said, WantsTopics
 from broker.sessions import Session
-from wire.mqtt import PubAck, Publish, Subscribe
+from wire.mqtt import PubAck, Publish, Subscribe, Unsubscribe
 
-Wish = tuple[Session, Subscribe, tuple[int | None, ...]]
+Codes = tuple[int | None, ...]
 
 
 class SharedTopics(Builtin):
@@ -35,9 +36,15 @@ class SharedTopics(Builtin):
         self._channel = channel
         self.tells_hub = is_shared
         self._is_shared = is_shared
-        self._waiting: list[Wish] = []
+        self._waiting: list[Callable[[], None]] = []
 
     def publish(self, session: Session, packet: Publish) -> None:
+        if self._waiting:
+            self._waiting.append(partial(self._say, session, packet))
+        else:
+            self._say(session, packet)
+
+    def _say(self, session: Session, packet: Publish) -> None:
         if self.tells_hub:
             self._channel.post(Said(session.device_id, pickle.dumps(packet, pickle.HIGHEST_PROTOCOL)))
         if packet.qos:
@@ -51,21 +58,31 @@ class SharedTopics(Builtin):
             receivers = {only: receivers[only]} if only in receivers else {}
         self._delivery.fan_out(packet, receivers)
 
-    def subscribe(self, session: Session, packet: Subscribe, codes: tuple[int | None, ...]) -> None:
+    def subscribe(self, session: Session, packet: Subscribe, codes: Codes) -> None:
+        """The first makes all wait that comes after it in this process: it is served in order."""
         if self._is_shared or None not in codes:
-            super().subscribe(session, packet, codes)
+            self._subscribe(session, packet, codes)
             return
         if not self._waiting and not self.tells_hub:
             self._channel.post(WantsTopics())
-        self._waiting.append((session, packet, codes))
+        self._waiting.append(partial(self._subscribe, session, packet, codes))
+
+    def _subscribe(self, session: Session, packet: Subscribe, codes: Codes) -> None:
+        if self._is_live(session):
+            super().subscribe(session, packet, codes)
+
+    def unsubscribe(self, session: Session, packet: Unsubscribe, codes: Codes) -> None:
+        if self._waiting:
+            self._waiting.append(partial(super().unsubscribe, session, packet, codes))
+        else:
+            super().unsubscribe(session, packet, codes)
 
     def share(self) -> None:
-        """Every process tells the hub: whoever waits may subscribe."""
+        """Every process tells the hub: whoever waits is served."""
         self._is_shared = True
         waiting, self._waiting = self._waiting, []
-        for session, packet, codes in waiting:
-            if self._is_live(session):
-                super().subscribe(session, packet, codes)
+        for serve in waiting:
+            serve()
 
     def hand_over(self, device_id: str) -> dict[str, Grant]:
         """The device goes to another process, and its subscriptions with it."""

@@ -71,8 +71,8 @@ class HubRig:
     def confirm(self, member: Member, change: Change, *cut: str) -> None:
         self.everywhere.confirmed(member, Confirmed(change.number, cut))
 
-    def claim(self, member: Member, number: int, device_id: str = "d1", *, clean: bool = True) -> Claim:
-        claim = Claim(number, device_id, Slot.PRIMARY, 1, f"{device_id}_0_0_0", "peer", MOMENT, 4, clean)
+    def claim(self, member: Member, number: int, device_id: str = "d1") -> Claim:
+        claim = Claim(number, device_id, Slot.PRIMARY, 1, f"{device_id}_0_0_0", "peer", MOMENT, 4)
         self.homes.claim(member, claim)
         return claim
 

@@ -41,9 +41,9 @@ async def test_session_behind_an_engine_is_booked_when_it_is_open(tmp_path: Path
 
 async def test_other_process_gets_a_device_when_it_is_let_go_of_with_what_was_kept(hub: HubRig) -> None:
     hub.claim(hub.one, 1)
-    hub.claim(hub.other, 1, clean=False)
+    hub.claim(hub.other, 1)
     (release,) = hub.posts[hub.one].of(Release)
-    assert (release.device_id, release.clean) == ("d1", False)
+    assert release.device_id == "d1"
     assert granted(hub, hub.other) == []
     hub.homes.went(hub.one, Went(1, "d1", MOMENT, for_good=False, kept=True))
     hub.homes.released(hub.one, Released(release.number, b"estate"))
@@ -158,7 +158,7 @@ async def test_estate_for_a_claimant_that_is_gone_goes_back(hub: HubRig) -> None
 async def test_messages_reach_all_and_a_device_that_is_nowhere_afterwards(hub: HubRig) -> None:
     hub.claim(hub.one, 1)
     hub.homes.said(Said("d2", b"before"))
-    hub.claim(hub.other, 1, clean=False)
+    hub.claim(hub.other, 1)
     during = Said("d2", b"during")
     hub.homes.said(during)
     assert [hub.posts[one].of(Said)[-1] for one in (hub.one, hub.other)] == [during] * 2

@@ -6,15 +6,26 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tests.broker.processes.duo import Duo, running_duo
+from tests.broker.processes.duo import Duo, owner_of, running_duo
 from tests.broker.rig import BOTH_VERSIONS, DEADLINE_S, PRIMARY, SECONDARY, Client, connect
-from wire.mqtt import ConnAck, Disconnect, PingReq, PingResp, Properties, PubAck, Publish, ReasonCode, SubAck, Subscribe
-
-COMMAND = "$oc/devices/d1/sys/commands/request_id="
+from wire.mqtt import (
+    ConnAck,
+    PingReq,
+    PingResp,
+    Properties,
+    PubAck,
+    Publish,
+    ReasonCode,
+    SubAck,
+    Subscribe,
+    UnsubAck,
+    Unsubscribe,
+)
 
 
 @pytest.fixture
@@ -67,15 +78,11 @@ async def test_device_that_is_frozen_or_deleted_is_out_and_stays_out_of_both(duo
 
 
 async def test_clock_goes_forward_in_both(duo: Duo) -> None:
-    await duo.rig.call("POST", "/_platform/clock", {"advance": 7200})
+    told = await duo.rig.call("POST", "/_platform/clock", {"advance": 7200})
     for pid in duo.pids:
         async with await duo.client(pid) as client:
-            client.send(connect(sign_type=1, hour=f"{(await _utc(duo)):%Y%m%d%H}"))
+            client.send(connect(sign_type=1, hour=f"{datetime.fromisoformat(told.body['utc']):%Y%m%d%H}"))
             assert await client.receive() == ConnAck(0)
-
-
-async def _utc(duo: Duo):  # type: ignore[no-untyped-def]
-    return duo.rig.platform._clock.utc()
 
 
 @BOTH_VERSIONS
@@ -181,6 +188,23 @@ async def test_messages_between_devices_cross_the_processes_in_order(duo: Duo) -
         assert [(await client.receive()).payload for _ in range(20)] == [b"%d" % one for one in range(1, 21)]
         client.send(*(PubAck(number) for number in range(1, 21)))
         assert (await client.receive()).payload == b"21"
+
+
+async def test_what_follows_the_first_subscription_is_served_after_it(duo: Duo) -> None:
+    async with await duo.login(duo.pids[0]) as client:
+        client.send(Subscribe(1, (("custom/a", 0), ("custom/b", 0))), Unsubscribe(2, ("custom/a",)))
+        client.send(Publish("custom/a", b"unwanted"), Publish("custom/b", b"wanted", 1, 3))
+        got = [await client.receive() for _ in range(4)]
+    assert got == [SubAck(1, (0, 0)), UnsubAck(2), PubAck(3), Publish("custom/b", b"wanted")]
+
+
+async def test_device_that_was_deleted_and_made_again_was_never_in(duo: Duo) -> None:
+    async with await duo.login(duo.pids[0]) as client:
+        assert (await duo.rig.call("DELETE", "/v5/iot/p/devices/d1")).status == 204
+        assert await client.rest() == []
+    await duo.rig.provision("d1")
+    shown = (await duo.rig.call("GET", "/v5/iot/p/devices/d1")).body
+    assert (shown["status"], "connection_status_update_time" in shown) == ("INACTIVE", False)
 
 
 async def test_statistics_and_sessions_are_of_both(duo: Duo) -> None:
@@ -298,7 +322,7 @@ async def test_wave_of_resets_leaves_no_old_session_at_either(tmp_path: Path) ->
         rig = duo.rig
         await rig.provision(*devices)
         clients = {one: await rig.login(connect(one, secret=SECONDARY)) for one in devices}
-        shares = Counter([await _owner(duo, client) for client in clients.values()])
+        shares = Counter([await owner_of(client, duo.pids) for client in clients.values()])
         assert len(shares) == 2, "both processes have some"
 
         async def reset(device_id: str) -> None:
@@ -317,13 +341,3 @@ async def test_wave_of_resets_leaves_no_old_session_at_either(tmp_path: Path) ->
     for one in devices:
         mine = [record["kind"] for record in records if record.get("device") == one]
         assert mine == ["provisioned", "accepted", "detached", "reset"]
-
-
-async def _owner(duo: Duo, client: Client) -> int:
-    from tests.broker.processes.duo import owner_of
-
-    return await owner_of(client, duo.pids)
-
-
-def is_disconnect(packet: object) -> bool:
-    return isinstance(packet, Disconnect)
