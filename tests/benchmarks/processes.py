@@ -111,10 +111,12 @@ def _reset(server: Server, shares: Shares, online: dict[str, socket.socket], *, 
         wave, waiting = waiting[:WAVE], waiting[WAVE:]
         waves += 1
         if kill and waves % KILL_EVERY == 0:
-            found = _killing_wave(apis, wave, shares.access[waves // KILL_EVERY % len(shares.access)])
+            serving = shares.access
+            victim = serving[killed % len(serving)]
+            found = _killing_wave(apis, wave, victim)
             killed, early, refused = killed + 1, early + found[0], refused + found[1]
             waiting = [one for one in waiting if not _is_over(one[1])]
-            _until_serving(shares)
+            _until_replaced(shares, victim, len(serving))
         else:
             in_waves.run(apis[: len(wave)], wave)
     took_s = time.monotonic() - begun
@@ -162,11 +164,10 @@ def _is_over(sock: socket.socket) -> bool:
         return error.errno == errno.ECONNRESET
 
 
-def _until_serving(shares: Shares) -> None:
+def _until_replaced(shares: Shares, victim: int, number: int) -> None:
     """Wait until a killed process has a successor."""
     deadline = time.monotonic() + PATIENCE_S
-    before = len(shares.access)
-    while len(shares.access) <= 1 or len(shares.access) < before:
+    while victim in (serving := shares.access) or len(serving) < number:
         if time.monotonic() > deadline:
             raise NotReached("a killed process has no successor")
         time.sleep(0.05)
