@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.processes import hub
 from tests.broker.processes.duo import Duo, owner_of, running_duo
 from tests.broker.rig import BOTH_VERSIONS, DEADLINE_S, PRIMARY, SECONDARY, Client, connect
 from wire.mqtt import (
@@ -303,6 +304,17 @@ async def test_killed_process_is_started_again_and_its_sessions_are_over(duo: Du
 
 async def _until_two_serve(duo: Duo) -> None:
     await duo.rig.record("process", state="serving", process=3)
+
+
+async def test_silent_process_does_not_keep_the_platform_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "STOP_S", 0.1)
+    async with running_duo(tmp_path) as duo:
+        silent, other = duo.pids
+        os.kill(silent, signal.SIGSTOP)
+    ends = {one["pid"]: (one["state"], one["exit"]) for one in duo.rig.records("process") if "exit" in one}
+    assert ends == {silent: ("lost", -signal.SIGKILL), other: ("stopped", 0)}
 
 
 async def test_commands_on_their_way_to_a_killed_process_are_answered(duo: Duo) -> None:
