@@ -19,6 +19,7 @@ UNTOLD = {
     Ending.CONNECT_TIMEOUT,
     Ending.ENGINE_CLOSED,
     Ending.PROTOCOL_ERROR,
+    Ending.PROCESS_LOST,
 }
 
 
