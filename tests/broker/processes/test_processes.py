@@ -237,19 +237,18 @@ async def test_stream_of_the_journal_has_the_records_of_all_processes(duo: Duo) 
 
 
 async def test_silent_process_is_told_of_and_the_reset_is_in_force(tmp_path: Path) -> None:
-    async with running_duo(tmp_path, confirm_timeout_s=0.2) as duo:
+    async with running_duo(tmp_path, confirm_timeout_s=1.0) as duo:
         rig = duo.rig
         await rig.provision("d1")
         silent, other = duo.pids
-        async with await duo.login(silent) as client:
+        async with await duo.login(silent) as client, await duo.client(other) as late:
             os.kill(silent, signal.SIGSTOP)
             try:
                 answer = await rig.reset(secret="another-secret-1", force_disconnect=True)
                 assert (answer.status, answer.body["error_code"]) == (500, "IOTDA.000001")
                 assert "has not confirmed" in answer.body["error_msg"]
-                async with await duo.client(other) as late:
-                    late.send(connect())
-                    assert await late.receive() == ConnAck(4)
+                late.send(connect())
+                assert await late.receive() == ConnAck(4)
             finally:
                 os.kill(silent, signal.SIGCONT)
             assert await client.rest() == []
@@ -261,7 +260,7 @@ async def test_silent_process_is_told_of_and_the_reset_is_in_force(tmp_path: Pat
 
 
 async def test_device_of_a_silent_process_is_nobody_elses(tmp_path: Path) -> None:
-    async with running_duo(tmp_path, confirm_timeout_s=0.2) as duo:
+    async with running_duo(tmp_path, confirm_timeout_s=1.0) as duo:
         await duo.rig.provision("d1")
         silent, other = duo.pids
         async with await duo.login(silent, kept()), await duo.client(other) as client:
