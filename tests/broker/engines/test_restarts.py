@@ -25,7 +25,7 @@ from wire.mqtt import Connect, Disconnect
 @pytest.mark.peer
 async def test_engine_that_comes_back_is_told_and_used(tmp_path: Path) -> None:
     async with mosquitto(tmp_path) as broker:
-        await broker.stop()
+        await broker.kill()  # it may not hear another signal yet
         async with relaying(tmp_path, f"mqtt://127.0.0.1:{broker.port}", engine_timeout_s=5.0) as rig:
             assert await rig.refusal(connect()) == 3
             await broker.start()
