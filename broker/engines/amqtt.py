@@ -74,7 +74,10 @@ class Amqtt(Relay):
 
     async def _attach(self, factory: Callable[[], asyncio.Protocol]) -> None:
         """Dial: have it serve a connection, when it serves none of the same client id any more."""
-        connection = Connection(factory(), self.linger_s)
+        async with asyncio.timeout(self._settings.engine_timeout_s):
+            await self._attach_in_turn(Connection(factory(), self.linger_s))
+
+    async def _attach_in_turn(self, connection: Connection) -> None:
         greeting = connection.greeting()
         if greeting is None:
             return

@@ -16,8 +16,11 @@ PROBE_AFTER_S, PROBE_EVERY_S, PROBES = 30, 10, 3
 """How a broker's machine that is gone without a word is found out."""
 
 
-async def dial_of(address: EngineAddress) -> Dial:
-    """Make the dial of an address; its name is resolved once, so that no session waits for a name server."""
+async def dial_of(address: EngineAddress, timeout_s: float) -> Dial:
+    """Make the dial of an address; its name is resolved once, so that no session waits for a name server.
+
+    Only over TCP is there anything to wait for, at most for `timeout_s`.
+    """
     loop = asyncio.get_running_loop()
     if address.kind is Kind.UNIX:
         return partial(_dial_unix, address.path)
@@ -25,7 +28,7 @@ async def dial_of(address: EngineAddress) -> Dial:
         found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise SettingsError(f"engine: {address.host!r} cannot be resolved: {error.strerror}") from error
-    return partial(_dial_tcp, str(found[0][4][0]), address, address.tls_context())
+    return partial(_dial_tcp, str(found[0][4][0]), address, address.tls_context(), timeout_s)
 
 
 async def _dial_unix(path: str, factory: Callable[[], asyncio.Protocol]) -> None:
@@ -41,11 +44,16 @@ async def _dial_unix(path: str, factory: Callable[[], asyncio.Protocol]) -> None
 
 
 async def _dial_tcp(
-    host: str, address: EngineAddress, context: ssl.SSLContext | None, factory: Callable[[], asyncio.Protocol]
+    host: str,
+    address: EngineAddress,
+    context: ssl.SSLContext | None,
+    timeout_s: float,
+    factory: Callable[[], asyncio.Protocol],
 ) -> None:
     loop = asyncio.get_running_loop()
     name = address.host if context else None
-    transport, _ = await loop.create_connection(factory, host, address.port, ssl=context, server_hostname=name)
+    async with asyncio.timeout(timeout_s):
+        transport, _ = await loop.create_connection(factory, host, address.port, ssl=context, server_hostname=name)
     sock = transport.get_extra_info("socket")
     for level, option, value in (
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),

@@ -50,7 +50,7 @@ class Relay:
         self._trouble: str | None = None
 
     async def start(self) -> None:
-        self._dial = await dial_of(self._settings.engine)
+        self._dial = await dial_of(self._settings.engine, self._settings.engine_timeout_s)
 
     async def stop(self) -> None:
         """Hang up on the broker; every session has left by now."""
@@ -141,8 +141,7 @@ class Relay:
             await asyncio.wait((purge,))
         while not upstream.has_left:
             try:
-                async with asyncio.timeout(self._settings.engine_timeout_s):
-                    await self._dial(partial(_same, upstream))
+                await self._dial(partial(_same, upstream))
             except BlockingIOError:
                 await asyncio.sleep(BACKLOG_FULL_S)
             except OSError as error:

@@ -19,6 +19,8 @@ from tests.support.mqtt_server import accepting, scripted_server
 from tests.support.ports import unused_port
 from tests.support.tls import VALID_AT
 
+TIMEOUT_S = 20.0
+
 
 class Caller(asyncio.Protocol):
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class Caller(asyncio.Protocol):
 async def dialled(url: str) -> AsyncIterator[socket.socket]:
     """The socket of a connection to a broker."""
     caller = Caller()
-    await (await dial_of(EngineAddress.parse(url)))(lambda: caller)
+    await (await dial_of(EngineAddress.parse(url), TIMEOUT_S))(lambda: caller)
     assert caller.transport is not None
     yield caller.transport.get_extra_info("socket")
     caller.transport.close()
@@ -58,9 +60,22 @@ async def test_broker_that_is_not_there_is_an_error(folder: Path) -> None:
                 pass
 
 
+async def test_broker_that_takes_no_connection_is_waited_for_no_longer_than_asked() -> None:
+    """A queue of one that is full: the kernel lets the next one knock."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for sock in (first, second):
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        dial = await dial_of(EngineAddress.parse(f"mqtt://127.0.0.1:{listener.getsockname()[1]}"), 0.2)
+        with pytest.raises(TimeoutError):
+            await dial(Caller)
+
+
 async def test_name_that_is_nobodys_is_found_out_at_the_start() -> None:
     with pytest.raises(SettingsError, match=r"'nobody\.invalid' cannot be resolved"):
-        await dial_of(EngineAddress.parse("mqtt://nobody.invalid"))
+        await dial_of(EngineAddress.parse("mqtt://nobody.invalid"), TIMEOUT_S)
 
 
 async def dial_into_a_full_backlog(path: Path) -> None:
@@ -68,7 +83,7 @@ async def dial_into_a_full_backlog(path: Path) -> None:
         listener.bind(str(path))
         listener.listen(0)
         first.connect(str(path))
-        dial = await dial_of(EngineAddress.parse(f"unix:{path}"))
+        dial = await dial_of(EngineAddress.parse(f"unix:{path}"), TIMEOUT_S)
         with pytest.raises(BlockingIOError):
             await dial(Caller)
 
