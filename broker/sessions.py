@@ -55,7 +55,7 @@ class ClientLink(Link, Protocol):
         """Return the packet that is being served as it came."""
 
     def pause_reading(self) -> None:
-        """Take no more from the client until `resume_reading`; whatever it does meanwhile, it is not silent."""
+        """Take no more from the client until `resume_reading`: from now on it counts as silent."""
 
     def resume_reading(self) -> None: ...
 

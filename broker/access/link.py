@@ -188,7 +188,7 @@ class Link(asyncio.Protocol):
     def pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing() and not self._is_reading_paused:
             self._is_reading_paused = True
-            self.deadline = math.inf
+            self.deadline = self._links.clock.now() + self._patience_s  # that it has gone would not be heard either
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:

@@ -115,3 +115,19 @@ async def test_client_that_reads_on_gets_all_that_the_engine_had_meanwhile(tmp_p
                 client.writer.transport.resume_reading()  # type: ignore[attr-defined]
                 for _ in range(PIECES // 4):
                     assert await client.receive() == Publish("flood", PIECE)
+
+
+async def test_client_that_goes_while_its_engine_holds_it_up_is_not_kept(tmp_path: Path) -> None:
+    """Nobody reads from it, and so nobody sees its end: it is gone when it has been silent for too long."""
+    deaf = Deaf()
+    async with scripted_server(deaf) as server:
+        engine = EngineAddress.parse(f"mqtt://127.0.0.1:{server.port}")
+        soon = {"keepalive_factor": 0.02, "sweep_s": 0.01, "linger_s": 0.2, "stuck_s": 0.02}
+        async with running(tmp_path, engine=engine, **soon) as rig:
+            await rig.provision("d1")
+            async with await rig.login() as client, asyncio.TaskGroup() as tasks:
+                pouring = tasks.create_task(pour(client, "flood"))
+                await stalled(rig)
+                pouring.cancel()
+            await rig.record("detached", reason="keepalive")
+            deaf.may.set()
