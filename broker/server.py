@@ -232,7 +232,7 @@ class Platform:
             from broker.hooks.service import HookService  # slow to import, and only hook mode needs it
 
             registry, sessions, journal = services.registry, services.sessions, services.journal
-            premises = Premises(registry, sessions, journal, services.statistics, services.clock, tasks)
+            premises = Premises(journal, services.statistics, services.clock, registry, sessions, tasks)
             hook = HookService(self.settings, premises)
             opening.push_async_callback(hook.stop)
             hook.start()

@@ -132,6 +132,26 @@ class Session:
         """What names it in the journal: a guest is no device."""
         return {"client_id": beginning(self.client_id)} if self.slot is None else {"device": self.device_id}
 
+    def as_accepted(self) -> dict[str, object]:
+        """What the journal says of it when it begins."""
+        return {
+            "device": self.device_id,
+            "slot": self.slot,
+            "version": self.version,
+            "client_id": self.client_id,
+            "peer": self.peer,
+        }
+
+    def as_detached(self, ending: Ending) -> dict[str, object]:
+        """What the journal says of it when it is over."""
+        return {
+            "device": self.device_id,
+            "reason": ending,
+            "slot": self.slot,
+            "version": self.version,
+            "peer": self.peer,
+        }
+
     def send(self, packet: Packet) -> bool:
         """Send a packet in the client's MQTT version, unless the client takes none of that size [MQTT-3.1.2-24]."""
         data = packet.encode(self.terms.level)

@@ -165,15 +165,7 @@ class Admission:
         connack = self._greeting.encode(session.terms, present, told_s, engine)
         self._sessions.attach(session)
         self._statistics.accepted += 1
-        self._journal.write(
-            "accepted",
-            device=session.device_id,
-            slot=session.slot,
-            version=session.version,
-            client_id=session.client_id,
-            peer=session.peer,
-            mqtt=VERSIONS[session.terms.level],
-        )
+        self._journal.write("accepted", **session.as_accepted(), mqtt=VERSIONS[session.terms.level])
         link.accept(packet.keepalive * settings.keepalive_factor, connack)
         session.downlinks.resume(window_of(session.terms, settings))
         self._delivery.resume(session)

@@ -100,14 +100,7 @@ class Gate:
             self._journal.write("guest_left", client_id=beginning(session.client_id), peer=session.peer, reason=ending)
             return
         self._uplinks.abandon(session)
-        self._journal.write(
-            "detached",
-            device=session.device_id,
-            reason=ending,
-            slot=session.slot,
-            version=session.version,
-            peer=session.peer,
-        )
+        self._journal.write("detached", **session.as_detached(ending))
 
     def sweep(self) -> None:
         self._admission.sweep()

@@ -16,13 +16,12 @@ from broker.access.queue import Bounds
 from broker.access.terms import PLAIN
 from broker.auth.decision import Accepted
 from broker.auth.registry import Registry
-from broker.clock import Clock
 from broker.complaints import complain
 from broker.hooks.calls import Login
 from broker.hooks.engine import Engine, EngineError, Visitor
-from broker.journal import Journal, beginning
+from broker.journal import beginning
+from broker.notes import Notes
 from broker.sessions import Ending, Session, Sessions
-from broker.statistics import Statistics
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """The waits after attempts to cut; the last one repeats."""
@@ -44,7 +43,7 @@ class RemoteLink:
 
     def send(self, data: bytes) -> None:
         """Nothing can be sent this way, and nobody tries: `Sessions.reachable` is who can be sent to."""
-        raise NotImplementedError(f"{len(data)} bytes for a device at another broker")
+        raise AssertionError(f"{len(data)} bytes for a device at another broker")
 
     def cut(self, ending: Ending) -> None:
         """Have the connection cut; the session goes on until that is confirmed, or the device has come again."""
@@ -52,14 +51,11 @@ class RemoteLink:
 
 
 @dataclass(frozen=True, slots=True)
-class Premises:
+class Premises(Notes):
     """The parts of the platform that hook mode works on."""
 
     registry: Registry
     sessions: Sessions
-    journal: Journal
-    statistics: Statistics
-    clock: Clock
     tasks: asyncio.TaskGroup
 
 
@@ -101,15 +97,7 @@ class RemoteSessions:
         )
         self._sessions.attach(session)
         self._premises.statistics.accepted += 1
-        self._journal.write(
-            "accepted",
-            device=session.device_id,
-            slot=session.slot,
-            version=session.version,
-            client_id=session.client_id,
-            peer=session.peer,
-            via=self.via,
-        )
+        self._journal.write("accepted", **session.as_accepted(), via=self.via)
 
     def cut(self, link: RemoteLink, ending: Ending) -> None:
         """Begin to cut; whoever has come again is in already, and its old session over."""
@@ -141,15 +129,7 @@ class RemoteSessions:
         if not self._is_registered(session.device_id):
             self._sessions.presence.forget(session.device_id)
         self._premises.statistics.ended[ending.value] += 1
-        self._journal.write(
-            "detached",
-            device=session.device_id,
-            reason=ending,
-            slot=session.slot,
-            version=session.version,
-            peer=session.peer,
-            via=self.via,
-        )
+        self._journal.write("detached", **session.as_detached(ending), via=self.via)
 
     async def stop(self) -> None:
         """Leave what is not confirmed: the next run finds connections that it knows nothing of."""

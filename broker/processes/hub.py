@@ -218,14 +218,7 @@ class Hub:
         journal.write("process", process=member.number, role="access", pid=pid, state=state, exit=code, cut=len(left))
         for session in left:
             self._notes.statistics.ended[Ending.PROCESS_LOST.value] += 1
-            journal.write(
-                "detached",
-                device=session.device_id,
-                reason=Ending.PROCESS_LOST,
-                slot=session.slot,
-                version=session.version,
-                peer=session.peer,
-            )
+            journal.write("detached", **session.as_detached(Ending.PROCESS_LOST))
             self._books.detach(session, utc)
         self._homes.lost(member)
         self._everywhere.lost(member)

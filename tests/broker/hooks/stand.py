@@ -81,7 +81,7 @@ class Stand:
         self.path = folder / "platform.jsonl"
         self.journal = Journal(self.path, self.clock, asyncio.get_running_loop().call_soon, 1000)
         registry = Registry(devices=[device("d1"), device("d2")])
-        self.premises = Premises(registry, Sessions(), self.journal, Statistics(), self.clock, tasks)
+        self.premises = Premises(self.journal, Statistics(), self.clock, registry, Sessions(), tasks)
         self.remote = RemoteSessions(via, self.engine, self.premises, SETTLE_S)
         self.poll = PresencePoll(self.remote, self.engine, self.premises, 0.01)
         self.judge = Judge(self.remote, self.premises, Policy(), secure=False)

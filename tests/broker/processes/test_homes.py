@@ -1,6 +1,5 @@
 """Which process has a device: claims, moves, and what waits for them."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from broker.processes.letters import Came, Denied, Granted, Release, Released, S
 from broker.processes.member import Member
 from broker.sessions import Ending
 from tests.broker.processes.hub_rig import MOMENT, HubRig
-from tests.broker.rig import DEADLINE_S, device
+from tests.broker.rig import device
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -115,9 +115,7 @@ async def test_news_of_an_older_session_end_no_newer_one(hub: HubRig) -> None:
 async def test_silent_home_denies_the_claim_and_its_late_estate_goes_back(hub: HubRig) -> None:
     hub.claim(hub.one, 1)
     hub.claim(hub.other, 7)
-    async with asyncio.timeout(DEADLINE_S):
-        while not hub.posts[hub.other].of(Denied):
-            await asyncio.sleep(0.001)
+    await until(lambda: hub.posts[hub.other].of(Denied), "the claim is denied")
     assert hub.posts[hub.other].of(Denied)[0].claim == 7
     hub.homes.released(hub.one, Released(hub.posts[hub.one].of(Release)[0].number, b"estate"))
     assert hub.posts[hub.one].of(Granted)[-1] == Granted(0, "d1", b"estate")
@@ -127,9 +125,7 @@ async def test_silent_home_denies_the_claim_and_its_late_estate_goes_back(hub: H
 async def test_late_estate_goes_to_who_claims_it_now(hub: HubRig) -> None:
     hub.claim(hub.one, 1)
     hub.claim(hub.other, 7)
-    async with asyncio.timeout(DEADLINE_S):
-        while not hub.posts[hub.other].of(Denied):
-            await asyncio.sleep(0.001)
+    await until(lambda: hub.posts[hub.other].of(Denied), "the claim is denied")
     hub.claim(hub.other, 8)
     first, second = hub.posts[hub.one].of(Release)
     hub.homes.released(hub.one, Released(first.number, b"estate"))

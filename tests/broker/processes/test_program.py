@@ -1,6 +1,5 @@
 """A platform of several processes as a program: its flag, its ports, and that nobody of it is left."""
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -10,7 +9,7 @@ import orjson
 import pytest
 
 from tests.broker.test_main import process, refused
-from tests.support.waiting import DEADLINE_S
+from tests.support.waiting import DEADLINE_S, until
 
 TWO = ("--access-processes", "2")
 
@@ -29,10 +28,7 @@ def serving(journal: Path) -> dict[int, int]:
 
 async def over(*pids: int) -> None:
     """Wait until these processes are no more; they are no children of ours."""
-    async with asyncio.timeout(DEADLINE_S):
-        for pid in pids:
-            while Path(f"/proc/{pid}").exists():
-                await asyncio.sleep(0)
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), f"{pids} end")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
