@@ -29,14 +29,14 @@ class Downlinks:
 
     __slots__ = ("_bounds", "_granted", "_in_flight", "_last_id", "_queue", "_unsent", "_window", "engines_ids")
 
-    def __init__(self, window: int, bounds: Bounds, last_id: int = 0) -> None:
+    def __init__(self, window: int, bounds: Bounds) -> None:
         self._window = window
         self._bounds = bounds
         self._granted: dict[str, int] | None = None
         self._in_flight: dict[int, Message] | None = None
         self._unsent: deque[int] | None = None
         self._queue: Queue | None = None
-        self._last_id = last_id
+        self._last_id = 0
         self.engines_ids: EnginesIds | None = None
         """Of who else sends messages on the same connection."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ async def test_rotation_comes_to_the_same_with_a_broker_behind(tmp_path: Path) -
             ended = await asyncio.to_thread(keyturn, "run", "rotate-primary", *arguments, cwd=tmp_path)
             assert ended.returncode == 0, ended.stdout + ended.stderr
     assert facts(tmp_path / "mosquitto") == facts(tmp_path / "builtin")
+    log = (tmp_path / "mosquitto.log").read_text()
+    assert {f"keyturn_meters-{number:02}" for number in range(1, 41)} == set(re.findall(r" as (keyturn_\S+) ", log))
 
 
 async def test_engine_that_is_not_there_is_nobodys_fault_but_its_own(tmp_path: Path) -> None:
